@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+// `--import tsx` lets forked engines and decode threads start from the TypeScript sources:
+// both inherit execArgv from the test process.
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    execArgv: ['--import', 'tsx'],
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
