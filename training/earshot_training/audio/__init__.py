@@ -1,0 +1,1 @@
+"""Recordings to waveforms, waveforms to the log-mel filterbank."""

@@ -1,0 +1,1 @@
+"""The model folder that the service reads: ONNX graphs and model.json."""

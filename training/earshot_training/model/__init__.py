@@ -1,0 +1,1 @@
+"""The BEATs encoder and its form on disk."""

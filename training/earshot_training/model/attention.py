@@ -1,0 +1,115 @@
+"""Self-attention with BEATs' gated relative position bias."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from earshot_training.config import EncoderConfig
+
+# Positions count patches of one clip; 4096 of them are 81.9 s.
+MAX_PATCHES = 4096
+# Finite, so that a clip without any valid patch gives numbers that a mean can leave out, not NaN.
+MASKED_SCORE = -1e4
+GATE_OUTPUTS = 8
+
+
+def relative_bucket_ids(num_buckets: int, max_distance: int) -> Tensor:
+    """Bucket of each distance key - query from -4095 to 4095: (8191,) int64.
+
+    The first half of the buckets serves keys at or before the query, the second those after it.
+    Within a half, distances are exact up to half its buckets and logarithmic from there on.
+    Computed once in float64: no logarithm is left to the graph and no edge to float32.
+    """
+    half = num_buckets // 2
+    exact = half // 2
+
+    def bucket(distance: int) -> int:
+        side, size = (half if distance > 0 else 0), abs(distance)
+        if size < exact:
+            return side + size
+        share = math.log(size / exact) / math.log(max_distance / exact)
+        return side + min(half - 1, exact + int(share * (half - exact)))
+
+    return torch.tensor([bucket(distance) for distance in range(1 - MAX_PATCHES, MAX_PATCHES)])
+
+
+class RelativePositionBias(nn.Module):
+    """One learned table (buckets, heads), shared by all layers.
+
+    Buffers: `bucket_ids` (8191,) int64, which follows from the configuration.
+    """
+
+    bucket_ids: Tensor
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.table = nn.Embedding(config.num_buckets, config.heads)
+        bucket_ids = relative_bucket_ids(config.num_buckets, config.max_distance)
+        self.register_buffer("bucket_ids", bucket_ids, persistent=False)
+
+    def forward(self, num_patches: int) -> Tensor:
+        """Bias of a whole sequence: (1, heads, N, N), query before key."""
+        if num_patches > MAX_PATCHES:
+            raise ValueError(f"Expected at most {MAX_PATCHES} patches, got {num_patches}")
+        first = MAX_PATCHES - num_patches
+        by_distance: Tensor = self.table(self.bucket_ids[first : first + 2 * num_patches - 1]).T
+        # Window s of the distances is the bias of query N - 1 - s: views, where indexing would
+        # need N * N look-ups and as many additions in the backward pass.
+        return by_distance.unfold(1, num_patches, 1).flip(1).unsqueeze(0)
+
+    def at(self, positions: Tensor) -> Tensor:
+        """Bias of patches at given places: (B, K) int64 below 4096 -> (B, heads, K, K)."""
+        distances = positions.unsqueeze(1) - positions.unsqueeze(2)
+        bias: Tensor = self.table(self.bucket_ids[distances + MAX_PATCHES - 1])
+        return bias.permute(0, 3, 1, 2)
+
+
+class GatedAttention(nn.Module):
+    """Multi-head self-attention whose position bias is gated by the query (WavLM's gate).
+
+    For head h and query i, (ga, gb) = sigmoid(Linear(q_i) summed over its first and last four
+    outputs) and the bias of layer and clip is (ga * (gb * gate_scale_h - 1) + 2) * bias_h.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.heads, self.head_dim = config.heads, config.head_dim
+        self.attention_dropout = config.attention_dropout
+        self.query = nn.Linear(config.dim, config.dim)
+        self.key = nn.Linear(config.dim, config.dim)
+        self.value = nn.Linear(config.dim, config.dim)
+        self.out = nn.Linear(config.dim, config.dim)
+        self.gate = nn.Linear(config.head_dim, GATE_OUTPUTS)
+        self.gate_scale = nn.Parameter(torch.ones(config.heads))
+
+    def forward(self, x: Tensor, position_bias: Tensor, patch_padding: Tensor) -> Tensor:
+        """Attend: (B, N, D), (B | 1, heads, N, N), (B, N) True = padding -> (B, N, D)."""
+        query, key, value = (
+            self._split_heads(project(x)) for project in (self.query, self.key, self.value)
+        )
+        bias = self.gates(query) * position_bias
+        bias = bias.masked_fill(patch_padding[:, None, None, :], MASKED_SCORE)
+        attended = nn.functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=bias.to(query.dtype),
+            dropout_p=self.attention_dropout if self.training else 0.0,
+        )
+        merged: Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        return merged
+
+    def gates(self, query: Tensor) -> Tensor:
+        """Gate of each query: (B, heads, N, head_dim), unscaled -> (B, heads, N, 1)."""
+        gate_a, gate_b = nn.functional.linear(query, *self.summed_gate()).sigmoid().split(1, dim=-1)
+        return gate_a * (gate_b * self.gate_scale[None, :, None, None] - 1.0) + 2.0
+
+    def summed_gate(self) -> tuple[Tensor, Tensor]:
+        """Fold the sums over four outputs into the gate's weight (2, head_dim) and bias (2,)."""
+        half = GATE_OUTPUTS // 2
+        weight = self.gate.weight.view(2, half, -1).sum(dim=1)
+        return weight, self.gate.bias.view(2, half).sum(dim=1)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:2], self.heads, self.head_dim).transpose(1, 2).contiguous()
