@@ -96,8 +96,6 @@ def parse_section(
     ConfigError that names the key, what was expected and what came. With `complete`, every key
     must be there: files written by `to_dict` then never depend on later defaults.
     """
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{path or cls.__name__}: expected a table, got {table!r}")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # cls is a dataclass type
     hints = typing.get_type_hints(cls)
     for key in table:
@@ -144,7 +142,7 @@ def _plain(value: object) -> object:
 
 
 def _parse_value(hint: object, value: object, complete: bool, path: str) -> object:
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return parse_section(typing.cast(type, hint), value, complete=complete, path=f"{path}.")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

@@ -102,8 +102,10 @@ class GatedAttention(nn.Module):
 
     def gates(self, query: Tensor) -> Tensor:
         """Gate of each query: (B, heads, N, head_dim), unscaled -> (B, heads, N, 1)."""
-        gate_a, gate_b = nn.functional.linear(query, *self.summed_gate()).sigmoid().split(1, dim=-1)
-        return gate_a * (gate_b * self.gate_scale[None, :, None, None] - 1.0) + 2.0
+        logits = nn.functional.linear(query, *self.summed_gate())
+        gate_a, gate_b = logits.sigmoid().chunk(2, dim=-1)
+        gates: Tensor = gate_a * (gate_b * self.gate_scale[:, None, None] - 1.0) + 2.0
+        return gates
 
     def summed_gate(self) -> tuple[Tensor, Tensor]:
         """Fold the sums over four outputs into the gate's weight (2, head_dim) and bias (2,)."""
