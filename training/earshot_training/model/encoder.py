@@ -139,18 +139,29 @@ class Encoder(nn.Module):
 
 @torch.no_grad()
 def initialise(encoder: Encoder, config: EncoderConfig) -> None:
-    """Draw the encoder's weights as the released code does.
+    """Draw the encoder's weights as the released code does: its blocks, then its convolution."""
+    initialise_blocks(encoder, layers=config.layers)
+    conv = encoder.position_conv.conv
+    nn.init.normal_(conv.weight, std=(4.0 / (config.conv_pos_kernel * config.dim)) ** 0.5)
+    nn.init.zeros_(cast(Tensor, conv.bias))
+
+
+@torch.no_grad()
+def initialise_blocks(root: nn.Module, *, layers: int) -> None:
+    """Draw the weights of `layers` blocks and of all else in `root`.
 
     Linear layers and the bucket table N(0, 0.02); then query and key Xavier-normal, and value, out
     and the two feed-forward layers Xavier-normal with DeepNorm's gain (8 * layers) ** (-1 / 4).
     """
-    gain = (8 * config.layers) ** -0.25
-    for module in encoder.modules():
+    gain = (8 * layers) ** -0.25
+    for module in root.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=INIT_STD)
             nn.init.zeros_(module.bias)
-    nn.init.normal_(encoder.relative_bias.table.weight, std=INIT_STD)
-    for module in encoder.modules():
+    for module in root.modules():
+        if isinstance(module, RelativePositionBias):
+            nn.init.normal_(module.table.weight, std=INIT_STD)
+    for module in root.modules():
         if isinstance(module, GatedAttention):
             nn.init.xavier_normal_(module.query.weight)
             nn.init.xavier_normal_(module.key.weight)
@@ -159,6 +170,3 @@ def initialise(encoder: Encoder, config: EncoderConfig) -> None:
         if isinstance(module, Block):
             nn.init.xavier_normal_(module.expand.weight, gain=gain)
             nn.init.xavier_normal_(module.contract.weight, gain=gain)
-    conv = encoder.position_conv.conv
-    nn.init.normal_(conv.weight, std=(4.0 / (config.conv_pos_kernel * config.dim)) ** 0.5)
-    nn.init.zeros_(cast(Tensor, conv.bias))

@@ -11,6 +11,20 @@ def patch_grid(num_rows: int, patch_size: int = PATCH_FRAMES) -> tuple[int, int]
     return num_rows, MEL_BINS // patch_size
 
 
+def patchify(fbank: Tensor, patch_size: int) -> Tensor:
+    """Cut the fbank into tiles: (B, frames, 128) -> (B, rows * bands, patch_size ** 2).
+
+    The values of a tile are in (frame, mel bin) order; frames after the last whole row are cut off.
+    """
+    rows, bands = fbank.shape[1] // patch_size, MEL_BINS // patch_size
+    if fbank.ndim != 3 or fbank.shape[2] != MEL_BINS or rows < 1:
+        raise ValueError(
+            f"Expected fbank (batch, frames >= {patch_size}, {MEL_BINS}), got {tuple(fbank.shape)}"
+        )
+    tiles = fbank[:, : rows * patch_size].reshape(-1, rows, patch_size, bands, patch_size)
+    return tiles.transpose(2, 3).reshape(-1, rows * bands, patch_size**2)
+
+
 class PatchEmbed(nn.Module):
     """Cut the fbank into tiles and project each: (B, frames, 128) -> (B, N, D).
 
@@ -30,14 +44,7 @@ class PatchEmbed(nn.Module):
 
     def patchify(self, fbank: Tensor) -> Tensor:
         """Cut into tiles: (B, frames, 128) -> (B, rows * bands, patch_size ** 2)."""
-        size = self.patch_size
-        rows = fbank.shape[1] // size
-        if fbank.ndim != 3 or fbank.shape[2] != MEL_BINS or rows < 1:
-            raise ValueError(
-                f"Expected fbank (batch, frames >= {size}, {MEL_BINS}), got {tuple(fbank.shape)}"
-            )
-        tiles = fbank[:, : rows * size].reshape(-1, rows, size, self.bands, size)
-        return tiles.transpose(2, 3).reshape(-1, rows * self.bands, size**2)
+        return patchify(fbank, self.patch_size)
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Embed tiles, all or a selection: (B, K, patch_size ** 2) -> (B, K, D)."""

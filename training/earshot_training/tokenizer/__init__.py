@@ -1,0 +1,1 @@
+"""Tokenizers: patches of a clip -> token ids, the targets of masked-token prediction."""
