@@ -1,0 +1,55 @@
+"""A fine-tuned model as the encoder graph of the model folder."""
+
+import onnx
+from torch import nn
+
+from earshot_training.export.backbone_graph import add_backbone
+from earshot_training.export.front_graph import PatchGrid, add_front
+from earshot_training.export.graph import FLOAT, INT64, GraphBuilder
+from earshot_training.export.layers_graph import add_linear
+from earshot_training.model.beats import Beats
+
+OUTPUTS = ("clip_logits", "clip_embedding", "row_logits", "row_embeddings")
+
+
+def create_encoder_graph(model: Beats) -> onnx.ModelProto:
+    """Write the graph from the weights: opset 18 and com.microsoft 1, float32.
+
+    Inputs: `waveform` float32 (batch, samples) in [-1, 1] at 16 kHz, zero past each clip's end;
+    `num_samples` int64 (batch,). At least 2800 samples (one row), at most 4096 patches (81.9 s).
+    Outputs: `clip_logits` (batch, labels), `clip_embedding` (batch, dim), `row_logits` (batch,
+    rows, labels), `row_embeddings` (batch, rows, dim); rows past a clip's end are zero.
+    """
+    if model.predictor is None:
+        raise ValueError("Expected a model with a label predictor, got one without")
+    graph = GraphBuilder()
+    waveform = graph.input("waveform", FLOAT, ["batch", "samples"])
+    num_samples = graph.input("num_samples", INT64, ["batch"])
+    grid = add_front(graph, model.fbank, model.config, waveform, num_samples)
+    patch_vectors = add_backbone(graph, model, grid)
+    _add_embeddings(graph, model, grid, patch_vectors)
+    _add_logits(graph, model.predictor, grid)
+    dim, labels = model.config.dim, model.num_labels
+    graph.output("clip_logits", FLOAT, ["batch", labels])
+    graph.output("clip_embedding", FLOAT, ["batch", dim])
+    graph.output("row_logits", FLOAT, ["batch", "rows", labels])
+    graph.output("row_embeddings", FLOAT, ["batch", "rows", dim])
+    return graph.build("encoder", "BEATs: waveform to AudioSet logits and embeddings")
+
+
+def _add_embeddings(graph: GraphBuilder, model: Beats, grid: PatchGrid, patch_vectors: str) -> None:
+    """Means over the bands of each row and over the valid rows; all rows have as many bands."""
+    bands, dim = model.config.bands, model.config.dim
+    by_row = graph.node("Reshape", patch_vectors, graph.integers(0, -1, bands, dim))
+    means = graph.node("ReduceMean", by_row, graph.integers(2), keepdims=0)
+    rows = graph.node("Mul", means, grid.row_valid, name="row_embeddings")
+    total = graph.node("ReduceSum", rows, graph.integers(1), keepdims=0)
+    graph.node("Div", total, grid.num_rows, name="clip_embedding")
+
+
+def _add_logits(graph: GraphBuilder, predictor: nn.Linear, grid: PatchGrid) -> None:
+    weight, bias = "predictor.weight", "predictor.bias"
+    logits = add_linear(graph, "predictor", predictor, "row_embeddings")
+    graph.node("Mul", logits, grid.row_valid, name="row_logits")
+    product = graph.node("MatMul", "clip_embedding", weight, name="predictor.clip_product")
+    graph.node("Add", product, bias, name="clip_logits")
