@@ -12,8 +12,9 @@ class PatchMask(NamedTuple):
     kept: Tensor
     """(B, K) int64, ascending: patches that enter the encoder. A clip shorter than the longest of
     the batch fills its row up with patches of its padding, which the encoder leaves out."""
-    is_hidden: Tensor
-    """(B, N) bool: true = valid and not kept, so to be predicted."""
+    hidden: Tensor
+    """(H,) int64: the valid patches that are not kept, to be predicted, as places in the grid of
+    the batch flattened to B * N."""
 
 
 def num_kept(num_patches: int, hidden_ratio: float) -> int:
@@ -44,4 +45,5 @@ def draw_patch_mask(
     kept = torch.where(slots < counts, draws.argsort(dim=1)[:, : len(slots)], fill)
     kept = kept.sort(dim=1).values
     is_hidden = is_valid.scatter(1, kept, torch.zeros_like(kept, dtype=torch.bool))
-    return PatchMask(kept.to(num_rows.device), is_hidden.to(num_rows.device))
+    hidden = is_hidden.flatten().nonzero().squeeze(1)
+    return PatchMask(kept.to(num_rows.device), hidden.to(num_rows.device))

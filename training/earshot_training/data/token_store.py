@@ -9,7 +9,6 @@ Both arrays are memory-mapped: opening a store of two million clips reads the he
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from earshot_training.atomic_folder import atomic_folder
 from earshot_training.config import ConfigError, FbankStatistics, parse_section, to_dict
 from earshot_training.data.manifest import Clip
 from earshot_training.errors import UserError
@@ -118,28 +118,24 @@ def write_token_store(
         ValueError: the grids are not as many as the clips, or hold ids outside the codebook.
 
     """
-    if folder.exists():
-        raise UserError(f"{folder}: expected a new folder, got one that exists")
     if codebook_size > MAX_CODEBOOK_SIZE:
         raise UserError(f"expected at most {MAX_CODEBOOK_SIZE} codes, got {codebook_size}")
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    offsets = _write_tokens(unfinished / "tokens.i16", grids, codebook_size, bands)
-    if len(offsets) != len(clips) + 1:
-        raise ValueError(f"expected {len(clips)} token grids, got {len(offsets) - 1}")
-    np.asarray(offsets, dtype="<i8").tofile(unfinished / "offsets.i64")
-    header = TokenStoreHeader(
-        num_clips=len(clips),
-        num_tokens=offsets[-1],
-        codebook_size=codebook_size,
-        bands=bands,
-        fbank=statistics,
-        tokenizer_sha256=tokenizer_sha256,
-        clips_sha256=clip_order_sha256(clips),
-    )
-    (unfinished / "header.json").write_text(json.dumps(to_dict(header), indent=2) + "\n")
-    os.replace(unfinished, folder)
+    with atomic_folder(folder) as fresh:
+        offsets = _write_tokens(fresh / "tokens.i16", grids, codebook_size, bands)
+        if len(offsets) != len(clips) + 1:
+            raise ValueError(f"expected {len(clips)} token grids, got {len(offsets) - 1}")
+        np.asarray(offsets, dtype="<i8").tofile(fresh / "offsets.i64")
+        header = TokenStoreHeader(
+            num_clips=len(clips),
+            num_tokens=offsets[-1],
+            codebook_size=codebook_size,
+            bands=bands,
+            fbank=statistics,
+            tokenizer_sha256=tokenizer_sha256,
+            clips_sha256=clip_order_sha256(clips),
+        )
+        text = json.dumps(to_dict(header), indent=2) + "\n"
+        (fresh / "header.json").write_text(text, encoding="utf-8")
     return header
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from earshot_training.atomic_folder import atomic_folder
 from earshot_training.config import EncoderConfig, FbankStatistics, parse_section, to_dict
@@ -98,11 +98,8 @@ def load_artefact(folder: Path) -> Artefact:
     """
     card = _read_card(folder / CARD_FILE)
     model = Beats(card.encoder, num_labels=len(card.labels or ()), statistics=card.statistics)
-    try:
-        weights = load_file(folder / WEIGHTS_FILE)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"Expected weights in {folder / WEIGHTS_FILE}: {error}") from error
-    load_weights(model, weights, source=str(folder / WEIGHTS_FILE))
+    source = folder / WEIGHTS_FILE
+    load_weights(model, read_weights(source), source=str(source))
     return Artefact(
         model=model.eval(),
         kind=card.kind,
@@ -113,7 +110,15 @@ def load_artefact(folder: Path) -> Artefact:
     )
 
 
-def load_weights(model: Beats, weights: dict[str, Tensor], *, source: str) -> None:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file; a missing or broken one is a UserError."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"Expected weights in {path}: {error}") from error
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], *, source: str) -> None:
     """Load a state dict whose keys, shapes and types are exactly the model's."""
     expected = model.state_dict()
     missing, unexpected = expected.keys() - weights.keys(), weights.keys() - expected.keys()

@@ -43,21 +43,22 @@ class TokenPredictor(nn.Module):
         if config.hidden_vectors == "learned":
             self.hidden_vector = nn.Parameter(torch.randn(encoder.dim) * INIT_STD)
 
-    def forward(self, kept_vectors: Tensor, kept: Tensor, patch_padding: Tensor) -> Tensor:
-        """Predict on the grid.
+    def forward(
+        self, kept_vectors: Tensor, kept: Tensor, *, patch_padding: Tensor, asked: Tensor
+    ) -> Tensor:
+        """Predict on the whole grid, answer where asked: -> (A, codebook_size) token logits.
 
         Args:
             kept_vectors: (B, K, D) of the encoder.
             kept: (B, K) int64, their places on the grid.
             patch_padding: (B, N) True = padding, not audio.
-
-        Returns:
-            (B, N, codebook_size) token logits; those of padding mean nothing.
+            asked: (A,) int64, places in the grid of the batch flattened to B * N.
 
         """
         grid = self._grid(kept_vectors, patch_padding.shape[1])
         grid = grid.scatter(1, kept.unsqueeze(-1).expand_as(kept_vectors), kept_vectors)
-        logits: Tensor = self.to_tokens(self.blocks(grid, patch_padding))
+        vectors = self.blocks(grid, patch_padding)
+        logits: Tensor = self.to_tokens(vectors.flatten(0, 1)[asked])
         return logits
 
     def _grid(self, kept_vectors: Tensor, num_patches: int) -> Tensor:

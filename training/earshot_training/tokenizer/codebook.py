@@ -12,11 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from earshot_training.tokenizer.code_usage import code_usage, count_codes
 from earshot_training.tokenizer.collectives import copy_from_first, gather_rows, sum_over_processes
 from earshot_training.tokenizer.kmeans import spherical_kmeans
-
-MIN_USAGE = 1e-5
-"""A code is in use when at least this share of the patches carries it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +64,7 @@ class Codebook(nn.Module):
     def start(self, vectors: Tensor, *, seed: int, rounds: int = 10) -> None:
         """Place the code vectors by k-means: (M, D) of this process -> the same codes on all.
 
-        The vectors of all processes are gathered, process 0 clusters them and sends the result.
+        The vectors of all processes are gathered and clustered; the result of process 0 counts.
 
         Raises:
             ValueError: fewer vectors than codes.
@@ -97,12 +95,12 @@ class Codebook(nn.Module):
             token_ids = self.nearest(unit)
             codes = self.code_vectors[token_ids]
             commitment_loss = (unit - codes).square().sum(dim=-1).mean()
-            counts = self._count(token_ids)
+            counts = sum_over_processes(count_codes(token_ids, self.config.codebook_size))
             if self.training:
                 self._move(unit.detach(), token_ids, counts)
         quantized = unit + (codes - unit).detach()
-        usage, perplexity = codebook_health(counts)
-        metrics = {"codebook/usage": usage, "codebook/perplexity": perplexity}
+        usage = code_usage(counts)
+        metrics = {"codebook/usage": usage.usage, "codebook/perplexity": usage.perplexity}
         return CodebookOutput(token_ids, quantized, commitment_loss, metrics)
 
     @torch.no_grad()
@@ -113,10 +111,6 @@ class Codebook(nn.Module):
         """
         code_norms = self.code_vectors.square().sum(dim=-1)
         return (code_norms - 2 * unit_vectors.float() @ self.code_vectors.T).argmin(dim=-1)
-
-    def _count(self, token_ids: Tensor) -> Tensor:
-        counts = torch.bincount(token_ids, minlength=self.config.codebook_size).float()
-        return sum_over_processes(counts)
 
     @torch.no_grad()
     def _move(self, unit: Tensor, token_ids: Tensor, counts: Tensor) -> None:
@@ -138,13 +132,3 @@ class Codebook(nn.Module):
         candidates = copy_from_first(unit[chosen.to(unit.device)])
         self.code_vectors.copy_(torch.where(is_dead.unsqueeze(1), candidates, self.code_vectors))
         self.code_counts.copy_(torch.where(is_dead, self.code_counts.mean(), self.code_counts))
-
-
-def codebook_health(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """(K,) members per code -> (share of codes in use, perplexity of the code distribution).
-
-    Perplexity is exp of the entropy in nats, so between 1 and K.
-    """
-    shares = counts.float() / counts.sum().clamp(min=1)
-    entropy = -torch.xlogy(shares, shares).sum()
-    return (shares >= MIN_USAGE).float().mean(), entropy.exp()

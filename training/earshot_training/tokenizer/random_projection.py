@@ -83,9 +83,15 @@ class RandomProjectionTokenizer(nn.Module):
     @torch.no_grad()
     def tokenize(self, waveforms: Tensor, num_samples: Tensor) -> Tensor:
         """(B, samples) in [-1, 1] at 16 kHz, (B,) -> (B, rows, bands) int64, 0 past the end."""
-        patch_size = self.config.patch_size
-        token_ids = self.name_patches(patchify(self.fbank(waveforms), patch_size))
-        return to_token_grid(token_ids, num_rows(num_samples, patch_size), bands=self.bands)
+        return self.tokenize_fbank(
+            self.fbank(waveforms), num_rows(num_samples, self.config.patch_size)
+        )
+
+    @torch.no_grad()
+    def tokenize_fbank(self, fbank: Tensor, num_rows: Tensor) -> Tensor:
+        """(B, frames, 128) normalised, (B,) valid rows -> (B, rows, bands) int64."""
+        token_ids = self.name_patches(patchify(fbank, self.config.patch_size))
+        return to_token_grid(token_ids, num_rows, bands=self.bands)
 
     @torch.no_grad()
     def name_patches(self, patches: Tensor) -> Tensor:

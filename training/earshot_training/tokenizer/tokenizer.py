@@ -5,6 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from earshot_training.audio.fbank import Fbank
 from earshot_training.config import FbankStatistics
 
 
@@ -26,6 +27,13 @@ class Tokenizer(Protocol):
     @property
     def sha256(self) -> str:
         """Hash of all that decides the token ids."""
+
+    @property
+    def fbank(self) -> Fbank:
+        """The front end with those statistics."""
+
+    def tokenize_fbank(self, fbank: Tensor, num_rows: Tensor) -> Tensor:
+        """(B, frames, 128) normalised, (B,) valid rows -> (B, rows, bands) int64, as `tokenize`."""
 
     def tokenize(self, waveforms: Tensor, num_samples: Tensor) -> Tensor:
         """(B, samples) in [-1, 1] at 16 kHz, (B,) valid lengths -> (B, rows, bands) int64.
