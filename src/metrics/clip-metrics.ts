@@ -1,0 +1,74 @@
+import type { Registry } from 'prom-client';
+import { counter, histogram, STAGE_SECONDS } from './families.js';
+import type { Outcome } from './request-metrics.js';
+
+/** Parts of a request's time. */
+export const STAGES = [
+  'receive',
+  'decode',
+  'resample',
+  'queue',
+  'inference',
+  'postprocess',
+] as const;
+export type Stage = (typeof STAGES)[number];
+
+export interface ClipMetrics {
+  stageDone(stage: Stage, ms: number): void;
+  decodeDone(clip: {
+    readonly container: string;
+    readonly codec: string;
+    readonly decoder: string;
+    readonly durationSeconds: number;
+  }): void;
+  decodeFailed(outcome: Outcome): void;
+  /** `score`: the largest of a clip. */
+  clipTagged(clip: { readonly model: string; readonly score: number }): void;
+}
+
+const CLIP_SECONDS = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200];
+const SCORES = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
+
+/** What is counted about clips on their way from bytes to tags. */
+export function createClipMetrics(registry: Registry): ClipMetrics {
+  const { stages, decodes, clipSeconds, topScore } = declare(registry);
+  for (const stage of STAGES) stages.zero({ stage });
+  return {
+    stageDone: (stage, ms) => stages.observe({ stage }, ms / 1000),
+    decodeDone({ container, codec, decoder, durationSeconds }) {
+      decodes.inc({ container, codec, decoder, outcome: 'ok' });
+      clipSeconds.observe(durationSeconds);
+    },
+    // What a refused file claims to be is the client's word: no label is made of it.
+    decodeFailed: (outcome) =>
+      decodes.inc({ container: 'other', codec: 'other', decoder: 'other', outcome }),
+    clipTagged: ({ model, score }) => topScore.observe({ model }, score),
+  };
+}
+
+function declare(registry: Registry) {
+  return {
+    stages: histogram(registry, {
+      name: 'stage_duration_seconds',
+      help: 'Time of one clip in one stage; of one upload for receive',
+      buckets: STAGE_SECONDS,
+      labels: ['stage'],
+    }),
+    decodes: counter(registry, {
+      name: 'decodes_total',
+      help: 'Clips decoded, or refused while decoding',
+      labels: ['container', 'codec', 'decoder', 'outcome'],
+    }),
+    clipSeconds: histogram(registry, {
+      name: 'clip_duration_seconds',
+      help: 'Length of decoded clips',
+      buckets: CLIP_SECONDS,
+    }),
+    topScore: histogram(registry, {
+      name: 'top_score_ratio',
+      help: 'Largest score of each tagged clip; a shift tells that the sounds have changed',
+      buckets: SCORES,
+      labels: ['model'],
+    }),
+  };
+}
