@@ -1,0 +1,224 @@
+"""Augmentation of a batch: pure functions of (batch, generator).
+
+Every random number is drawn on the CPU from the generator given, so that a step is repeated
+exactly on any device. Lengths are kept: nothing here changes how many samples a clip has, but a
+mixture is as long as the longer of its two clips.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earshot_training.audio.waveform import MIN_SAMPLES, SAMPLE_RATE_HZ
+from earshot_training.config import ConfigError
+from earshot_training.data.collate import Batch
+
+MixupTargets = Literal["union", "convex"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """What a training batch goes through; zeros switch a part off."""
+
+    max_clip_seconds: float = 10.0
+    """Longer clips give a random piece of this length."""
+    roll: bool = True
+    """Rotate each clip by a random number of samples."""
+    max_gain_db: float = 6.0
+    """Loudness of each clip, uniform in +- this many decibels."""
+    mixup_probability: float = 0.5
+    """Share of clips that get a second clip mixed in."""
+    mixup_alpha: float = 1.0
+    """Share of the first clip ~ Beta(alpha, alpha); 1 is uniform."""
+    mixup_targets: MixupTargets = "convex"
+    """`union`: both clips' labels count fully. `convex`: in the proportion of the mixture."""
+    time_masks: int = 2
+    max_time_mask_share: float = 0.1
+    """Widest time mask, as a share of the clip's frames."""
+    mel_masks: int = 2
+    max_mel_mask_share: float = 0.1
+    """Widest frequency mask, as a share of the mel bins."""
+    kept_patch_share: float = 1.0
+    """Share of the patches that enter the encoder (patch dropping)."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their ranges."""
+        for name in ("mixup_probability", "max_time_mask_share", "max_mel_mask_share"):
+            _expect(0 <= getattr(self, name) <= 1, name, "a share in [0, 1]", getattr(self, name))
+        for name in ("max_gain_db", "time_masks", "mel_masks"):
+            _expect(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        kept, alpha, seconds = self.kept_patch_share, self.mixup_alpha, self.max_clip_seconds
+        _expect(0 < kept <= 1, "kept_patch_share", "a share in (0, 1]", kept)
+        _expect(alpha > 0, "mixup_alpha", "more than 0", alpha)
+        shortest = MIN_SAMPLES / SAMPLE_RATE_HZ
+        _expect(seconds >= shortest, "max_clip_seconds", f"at least {shortest}", seconds)
+
+
+def augment_waveforms(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
+    """Crop, roll, gain and mixup, in this order."""
+    batch = crop(batch, generator, max_samples=round(config.max_clip_seconds * SAMPLE_RATE_HZ))
+    if config.roll:
+        batch = roll(batch, generator)
+    if config.max_gain_db > 0:
+        batch = gain(batch, generator, max_gain_db=config.max_gain_db)
+    if config.mixup_probability > 0:
+        batch = mixup(
+            batch,
+            generator,
+            probability=config.mixup_probability,
+            alpha=config.mixup_alpha,
+            targets=config.mixup_targets,
+        )
+    return batch
+
+
+def crop(batch: Batch, generator: torch.Generator, *, max_samples: int) -> Batch:
+    """Take a random piece of `max_samples` from each clip that is longer."""
+    if batch.waveforms.shape[1] <= max_samples:
+        return batch
+    spare = (batch.num_samples - max_samples).clamp(min=0)
+    share = torch.rand(len(spare), generator=generator).to(spare.device)
+    start = (share * (spare + 1)).long()
+    place = start[:, None] + torch.arange(max_samples, device=start.device)[None, :]
+    return batch._replace(
+        waveforms=batch.waveforms.gather(1, place),
+        num_samples=batch.num_samples.clamp(max=max_samples),
+    )
+
+
+def roll(batch: Batch, generator: torch.Generator) -> Batch:
+    """Rotate each clip within its own length; what leaves at the end enters at the start."""
+    num_samples = batch.num_samples[:, None]
+    share = torch.rand(len(batch.waveforms), 1, generator=generator).to(num_samples.device)
+    shift = (share * num_samples).long()
+    place = torch.arange(batch.waveforms.shape[1], device=num_samples.device)[None, :]
+    source = torch.where(place < num_samples, (place - shift) % num_samples, place)
+    return batch._replace(waveforms=batch.waveforms.gather(1, source))
+
+
+def gain(batch: Batch, generator: torch.Generator, *, max_gain_db: float) -> Batch:
+    """Scale each clip by a gain uniform in decibels; no clipping, the model takes floats."""
+    spread = torch.rand(len(batch.waveforms), 1, generator=generator) * 2 - 1
+    factor = 10 ** (spread * max_gain_db / 20)
+    return batch._replace(waveforms=batch.waveforms * factor.to(batch.waveforms.device))
+
+
+def mixup(
+    batch: Batch,
+    generator: torch.Generator,
+    *,
+    probability: float,
+    alpha: float,
+    targets: MixupTargets,
+) -> Batch:
+    """Add to some clips another clip of the batch: share * first + (1 - share) * second.
+
+    A label that is unknown in one of the two clips (weight 0) takes nothing from that clip.
+    """
+    partner, share = _draw_mixtures(
+        len(batch.waveforms), generator, probability=probability, alpha=alpha
+    )
+    device = batch.waveforms.device
+    partner, share = partner.to(device), share.to(device)[:, None]
+    is_mixed = (share < 1).squeeze(1)
+    merge = _union_targets if targets == "union" else _convex_targets
+    mixed_targets, mixed_weights = merge(batch, partner, share)
+    return Batch(
+        waveforms=share * batch.waveforms + (1 - share) * batch.waveforms[partner],
+        num_samples=torch.where(
+            is_mixed,
+            torch.maximum(batch.num_samples, batch.num_samples[partner]),
+            batch.num_samples,
+        ),
+        targets=torch.where(is_mixed[:, None], mixed_targets, batch.targets),
+        target_weights=torch.where(is_mixed[:, None], mixed_weights, batch.target_weights),
+    )
+
+
+def _draw_mixtures(
+    num_clips: int, generator: torch.Generator, *, probability: float, alpha: float
+) -> tuple[Tensor, Tensor]:
+    """(B,) partner of each clip and (B,) share of the clip itself, 1 where it stays alone."""
+    seed = int(torch.randint(2**62, (), generator=generator))
+    shares = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, num_clips)).float()
+    partner = torch.randperm(num_clips, generator=generator)
+    is_mixed = torch.rand(num_clips, generator=generator) < probability
+    is_mixed &= partner != torch.arange(num_clips)
+    return partner, torch.where(is_mixed, shares, 1.0)
+
+
+class _Targets(NamedTuple):
+    targets: Tensor
+    weights: Tensor
+
+
+def _union_targets(batch: Batch, partner: Tensor, share: Tensor) -> _Targets:
+    del share
+    first, second = batch, Batch(*(part[partner] for part in batch))
+    targets = torch.maximum(first.targets, second.targets)
+    known = torch.minimum(first.target_weights, second.target_weights)
+    named = torch.maximum(
+        first.target_weights * (first.targets > 0), second.target_weights * (second.targets > 0)
+    )
+    return _Targets(targets, torch.maximum(known, named))
+
+
+def _convex_targets(batch: Batch, partner: Tensor, share: Tensor) -> _Targets:
+    first_weights = share * batch.target_weights
+    second_weights = (1 - share) * batch.target_weights[partner]
+    weights = first_weights + second_weights
+    weighted = first_weights * batch.targets + second_weights * batch.targets[partner]
+    return _Targets(torch.where(weights > 0, weighted / weights.clamp(min=1e-8), 0.0), weights)
+
+
+def mask_fbank(
+    fbank: Tensor, num_frames: Tensor, config: AugmentConfig, generator: torch.Generator
+) -> Tensor:
+    """Hide random stretches of time and of frequency: (B, frames, mel) -> the same shape.
+
+    Hidden values become 0, which is the mean of the normalised fbank.
+    """
+    num_clips, max_frames, mel_bins = fbank.shape
+    hidden = torch.zeros(num_clips, max_frames, mel_bins, dtype=torch.bool)
+    frames_of_clip = num_frames.cpu()
+    for _ in range(config.time_masks):
+        widest = config.max_time_mask_share * frames_of_clip
+        hidden |= _stretch(max_frames, frames_of_clip, widest, generator)[:, :, None]
+    for _ in range(config.mel_masks):
+        bins_of_clip = torch.full((num_clips,), mel_bins)
+        widest = config.max_mel_mask_share * bins_of_clip
+        hidden |= _stretch(mel_bins, bins_of_clip, widest, generator)[:, None, :]
+    return fbank.masked_fill(hidden.to(fbank.device), 0.0)
+
+
+def _stretch(size: int, length: Tensor, widest: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, size) bool: one stretch per clip of up to `widest` places within its `length`."""
+    width = torch.rand(len(length), generator=generator) * widest
+    start = torch.rand(len(length), generator=generator) * (length - width)
+    first, last = start.round()[:, None], (start + width).round()[:, None]
+    place = torch.arange(size)[None, :]
+    return (place >= first) & (place < last)
+
+
+def draw_kept_patches(
+    num_patches: Tensor, *, max_patches: int, share: float, generator: torch.Generator
+) -> Tensor:
+    """Which patches enter the encoder: (B,) valid counts -> (B, K) sorted indices, no repeats.
+
+    K is the share of the longest clip, so shorter clips keep more of theirs; a clip with fewer
+    than K valid patches keeps all of them and fills up with padding, which the encoder masks.
+    """
+    num_kept = max(1, round(share * int(num_patches.max())))
+    order = torch.rand(len(num_patches), max_patches, generator=generator)
+    is_padding = torch.arange(max_patches)[None, :] >= num_patches.cpu()[:, None]
+    order = order + is_padding
+    kept = order.argsort(dim=1)[:, :num_kept]
+    return kept.sort(dim=1).values.to(num_patches.device)
+
+
+def _expect(holds: bool, name: str, expected: str, came: float) -> None:
+    if not holds:
+        raise ConfigError(f"{name}: expected {expected}, got {came!r}")

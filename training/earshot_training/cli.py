@@ -1,0 +1,33 @@
+"""`earshot-train`: the list of commands, and errors as one line."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from earshot_training.commands import data, evaluate, export, finetune
+from earshot_training.config import ConfigError
+from earshot_training.errors import UserError
+
+USER_ERROR_STATUS = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (0 done, 1 a check failed, 2 a user's error)."""
+    options = create_parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except (UserError, ConfigError) as error:
+        print(f"earshot-train: {' '.join(str(error).split())}", file=sys.stderr)
+        return USER_ERROR_STATUS
+    return status
+
+
+def create_parser() -> argparse.ArgumentParser:
+    """All commands with their options."""
+    parser = argparse.ArgumentParser(
+        prog="earshot-train", description="Train, score and export Earshot's models."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in (data, finetune, evaluate, export):
+        command.add_parser(commands)
+    return parser

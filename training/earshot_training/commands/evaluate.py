@@ -1,0 +1,59 @@
+"""`earshot-train evaluate`: how well an artefact tags the clips of a manifest."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from earshot_training.commands.options import SubCommands, add_device_options, use_device
+from earshot_training.data.manifest import in_folds, read_manifest
+from earshot_training.errors import UserError
+from earshot_training.model.artefact import load_artefact, save_artefact
+from earshot_training.train.evaluation import evaluate
+
+
+def add_parser(commands: SubCommands) -> None:
+    """Declare the command and its options."""
+    parser = commands.add_parser("evaluate", help="score an artefact and write the scores into it")
+    parser.add_argument("artefact", type=Path, metavar="ARTEFACT")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument(
+        "--folds", type=int, nargs="+", default=[], metavar="FOLD", help="default: all clips"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the scores here too")
+    add_device_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Score the artefact; its `evaluation` and its labels' scores are replaced."""
+    artefact = load_artefact(options.artefact)
+    if artefact.labels is None:
+        raise UserError(f"{options.artefact}: expected a model with labels, got one without")
+    clips = read_manifest(options.manifest)
+    if options.folds:
+        clips = in_folds(clips, options.folds)
+    scored = evaluate(artefact, clips, device=use_device(options))
+    scored.model.cpu()
+    save_artefact(options.artefact, scored, overwrite=True)
+    if options.out is not None:
+        text = json.dumps(scored.evaluation, indent=2)
+        options.out.write_text(text + "\n", encoding="utf-8")
+    print(_summary(scored.evaluation))
+    return 0
+
+
+def _summary(evaluation: dict[str, Any]) -> str:
+    data, accuracy = evaluation["data"], evaluation["accuracy"]
+    lines = [f"{data['clips']} clips, {evaluation['labels_scored']} labels scored"]
+    names = ("mean_average_precision", "mean_auc", "d_prime")
+    lines += [f"{name} {evaluation[name]:.4f}" for name in names if evaluation[name] is not None]
+    if accuracy is not None:
+        low, high = accuracy["wilson_95"]
+        lines.append(
+            f"accuracy {100 * accuracy['value']:.1f} % ({100 * low:.1f} to {100 * high:.1f}), "
+            f"{accuracy['correct']} of {accuracy['clips']} clips, {accuracy['classes']} classes"
+        )
+    if data["overlaps_training"]:
+        lines.append("warning: clips of these folds were trained on; this is no test score")
+    return "\n".join(lines)

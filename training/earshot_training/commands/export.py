@@ -1,0 +1,44 @@
+"""`earshot-train export`: an artefact -> a model folder, which is all that the service reads."""
+
+import argparse
+from pathlib import Path
+
+from earshot_training.commands.options import SubCommands
+from earshot_training.export.model_folder import PRECISIONS, write_model_folder
+from earshot_training.model.artefact import load_artefact
+
+
+def add_parser(commands: SubCommands) -> None:
+    """Declare the command and its options."""
+    parser = commands.add_parser("export", help="write an artefact as a model folder (ONNX)")
+    parser.add_argument("artefact", type=Path, metavar="ARTEFACT")
+    parser.add_argument("--out", type=Path, required=True, metavar="models/NAME")
+    parser.add_argument("--name", help="default: the name of the folder")
+    parser.add_argument("--revision", default="1")
+    parser.add_argument("--license", required=True, help="of the weights, as an SPDX identifier")
+    parser.add_argument("--description", required=True)
+    parser.add_argument(
+        "--precisions",
+        type=lambda text: tuple(text.split(",")),
+        default=PRECISIONS,
+        metavar="P[,P]",
+        help=f"of {', '.join(PRECISIONS)}",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the graphs and the card; refuses when ONNX and PyTorch differ by more than 1e-4."""
+    parity = write_model_folder(
+        options.out,
+        load_artefact(options.artefact),
+        name=options.name or options.out.name,
+        revision=options.revision,
+        license=options.license,
+        description=options.description,
+        precisions=options.precisions,
+        overwrite=options.overwrite,
+    )
+    print(f"{options.out}: {parity}")
+    return 0

@@ -1,0 +1,1 @@
+"""Clips and their labels, from a data set's folder to batches."""

@@ -1,0 +1,1 @@
+"""Losses: one file per objective, all with the interface that the training loop knows."""

@@ -1,0 +1,141 @@
+"""How well scores rank and decide: average precision, AUC, d', accuracy, thresholds."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+Scores = npt.NDArray[np.float64]
+Targets = npt.NDArray[np.bool_]
+MIN_POSITIVES_FOR_THRESHOLD = 5
+WILSON_Z = 1.959963984540054
+
+
+class LabelMetrics(NamedTuple):
+    """One label over a list of clips; None where the list cannot tell."""
+
+    positives: int
+    average_precision: float | None
+    auc: float | None
+    threshold: float | None
+    """Score at or above which F1 is highest on this list."""
+
+
+class TaggingMetrics(NamedTuple):
+    """All labels over a list of clips."""
+
+    per_label: tuple[LabelMetrics, ...]
+    mean_average_precision: float | None
+    """Macro mean over the labels with positives."""
+    mean_auc: float | None
+    """Macro mean over the labels with positives and negatives."""
+    d_prime: float | None
+    """sqrt(2) x inverse normal CDF of the mean AUC."""
+
+
+class AccuracyMetrics(NamedTuple):
+    """Single-label accuracy over the clips whose class has a label."""
+
+    correct: int
+    clips: int
+    accuracy: float
+    low: float
+    """Lower end of the 95 % Wilson interval."""
+    high: float
+    classes: int
+    """Classes told apart; classes with the same labels count as one."""
+    merged_classes: tuple[tuple[str, ...], ...]
+    """Groups of classes that have the same labels."""
+    unlabelled_classes: tuple[str, ...]
+    """Classes left out because no label fits."""
+
+
+def tagging_metrics(scores: Scores, targets: Targets) -> TaggingMetrics:
+    """Score a list: (clips, labels) scores in any monotone scale and (clips, labels) truth."""
+    per_label = tuple(
+        _label_metrics(scores[:, label], targets[:, label]) for label in range(targets.shape[1])
+    )
+    mean_auc = _mean([label.auc for label in per_label])
+    return TaggingMetrics(
+        per_label=per_label,
+        mean_average_precision=_mean([label.average_precision for label in per_label]),
+        mean_auc=mean_auc,
+        d_prime=None if mean_auc is None else math.sqrt(2) * float(norm.ppf(mean_auc)),
+    )
+
+
+def best_f1_threshold(scores: Scores, targets: Targets) -> float:
+    """Score at or above which F1 is highest; of equal ones the highest threshold."""
+    precision, recall, thresholds = precision_recall_curve(targets, scores)
+    precision, recall = precision[:-1], recall[:-1]
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = np.flatnonzero(f1 == f1.max())[-1]
+    return float(thresholds[best])
+
+
+def class_accuracy(
+    logits: Scores,
+    class_names: Sequence[str],
+    class_labels: Mapping[str, Sequence[int]],
+) -> AccuracyMetrics:
+    """Accuracy of the best class: its score is the mean of its labels' logits.
+
+    Args:
+        logits: (clips, labels).
+        class_names: of each clip.
+        class_labels: class -> indices of its labels; empty for classes without a label.
+
+    """
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name in sorted(class_labels):
+        if class_labels[name]:
+            groups.setdefault(tuple(sorted(class_labels[name])), []).append(name)
+    group_of = {name: i for i, names in enumerate(groups.values()) for name in names}
+    counted = [i for i, name in enumerate(class_names) if name in group_of]
+    truth = np.array([group_of[class_names[i]] for i in counted], dtype=np.int64)
+    class_scores = np.stack([logits[counted][:, list(labels)].mean(axis=1) for labels in groups], 1)
+    correct = int((class_scores.argmax(axis=1) == truth).sum())
+    low, high = wilson_interval(correct, len(counted))
+    return AccuracyMetrics(
+        correct=correct,
+        clips=len(counted),
+        accuracy=correct / len(counted),
+        low=low,
+        high=high,
+        classes=len(groups),
+        merged_classes=tuple(tuple(names) for names in groups.values() if len(names) > 1),
+        unlabelled_classes=tuple(sorted(set(class_labels) - set(group_of))),
+    )
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    share, z = successes / trials, WILSON_Z
+    centre = share + z * z / (2 * trials)
+    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return (centre - spread) / scale, (centre + spread) / scale
+
+
+def _label_metrics(scores: Scores, targets: Targets) -> LabelMetrics:
+    positives = int(targets.sum())
+    if positives == 0:
+        return LabelMetrics(0, None, None, None)
+    has_negatives = positives < len(targets)
+    return LabelMetrics(
+        positives=positives,
+        average_precision=float(average_precision_score(targets, scores)),
+        auc=float(roc_auc_score(targets, scores)) if has_negatives else None,
+        threshold=(
+            best_f1_threshold(scores, targets) if positives >= MIN_POSITIVES_FOR_THRESHOLD else None
+        ),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
