@@ -1,0 +1,251 @@
+import type { Window } from '../audio/window.js';
+import { ServiceError } from '../errors.js';
+import {
+  assertFits,
+  type BatchOutput,
+  type OutputName,
+  toBatch,
+  type WindowOutput,
+} from './batch.js';
+import type { BatchPlan } from './batch-plan.js';
+import type { Clock } from './clock.js';
+import type { EnginePool } from './engine-pool.js';
+import { EngineRunError } from './engine-process.js';
+import { FairQueue } from './fair-queue.js';
+import { PendingRequest, type RequestTimings } from './pending-request.js';
+import type { RunEvent, RunMeter } from './run-meter.js';
+
+export interface RunOptions {
+  readonly outputs: readonly OutputName[];
+  /** Takes the request's windows out of the queue; one already in an engine is dropped on return. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called once, when the request has succeeded. */
+  readonly onTimings?: ((timings: RequestTimings) => void) | undefined;
+}
+
+/** What the batcher tells its owner. */
+export interface BatcherListener {
+  batchDone(event: RunEvent & { readonly engine: number }): void;
+  queueChanged(event: { readonly windows: number; readonly audioSeconds: number }): void;
+  nonfiniteWindows(windows: number): void;
+}
+
+export interface BatcherOptions {
+  readonly pool: EnginePool;
+  readonly plan: BatchPlan;
+  readonly meter: RunMeter;
+  readonly minSamples: number;
+  /** Most windows that may wait. */
+  readonly queueMaxWindows: number;
+  readonly clock: Clock;
+  readonly listener: BatcherListener;
+}
+
+interface Entry {
+  readonly request: PendingRequest;
+  readonly index: number;
+  readonly window: Window;
+  /** Its first run was lost: it is run once more, alone, so that a poisonous window fails by itself. */
+  readonly isRetry: boolean;
+}
+
+/**
+ * Brings the windows of many requests to the engines.
+ *
+ * Never waits for company: an idle engine takes at once what there is. Requests take turns, window
+ * by window. Of one request only as many windows as the engines take at a time count as waiting,
+ * so a long clip neither starves the others nor is refused for its length; the rest is held until
+ * those have gone.
+ */
+export class Batcher {
+  readonly #options: BatcherOptions;
+  readonly #queue = new FairQueue<PendingRequest, Entry>();
+  /** How many windows of one request may count as waiting. */
+  readonly #shareWindows: number;
+  #isClosed = false;
+
+  constructor(options: BatcherOptions) {
+    const { pool, plan, queueMaxWindows } = options;
+    this.#options = options;
+    this.#shareWindows = Math.min(queueMaxWindows, pool.size * plan.maxWindows);
+  }
+
+  /** Windows that wait; never more than the limit, except for those that are run again. */
+  get queuedWindows(): number {
+    const counts = this.#queue.counts().map((count) => Math.min(count, this.#shareWindows));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /**
+   * Runs all windows of one request; the outputs come in the order of the windows.
+   *
+   * @throws ServiceError `overloaded`, `engine_unavailable`, `inference_failed` or `draining`
+   * @throws the reason of `signal` when that is aborted
+   */
+  async run(windows: readonly Window[], options: RunOptions): Promise<WindowOutput[]> {
+    const { outputs, signal, onTimings } = options;
+    signal?.throwIfAborted();
+    this.#assertRunnable(windows);
+    this.assertCanAdmit(windows.length);
+    const request = new PendingRequest(windows.length, { outputs, clock: this.#options.clock });
+    const entries = windows.map((window, index) => ({ request, index, window, isRetry: false }));
+    const abort = () => this.#fail(request, signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#queue.add(request, entries);
+    this.dispatch();
+    try {
+      const results = await request.done;
+      onTimings?.(request.timings());
+      return results;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /**
+   * Says no to a request that could not be taken in now; `run` asks the same.
+   *
+   * @throws ServiceError `overloaded`, `engine_unavailable` or `draining`
+   */
+  assertCanAdmit(numWindows = 1): void {
+    if (this.#isClosed) throw new ServiceError('draining', 'The model is being closed');
+    if (this.#options.pool.isDown) throw this.#unavailable('No engine is running');
+    const { queueMaxWindows } = this.#options;
+    const queued = this.queuedWindows;
+    const needed = Math.min(numWindows, this.#shareWindows);
+    if (queued + needed <= queueMaxWindows) return;
+    throw new ServiceError(
+      'overloaded',
+      `${queued} of at most ${queueMaxWindows} windows wait, no place for ${needed} more`,
+      {
+        retry_after_seconds: this.#retryAfterSeconds(),
+        limits: { queue_max_windows: queueMaxWindows },
+      },
+    );
+  }
+
+  /** Hands work to every idle engine; the pool calls it when one gets free. */
+  dispatch(): void {
+    while (this.#options.pool.hasIdle) {
+      const entries = this.#takeBatch();
+      if (entries === undefined) break;
+      void this.#runEntries(entries);
+    }
+    this.#announceQueue();
+  }
+
+  /** Fails what waits: no engine will take it. */
+  failAll(): void {
+    for (const request of [...this.#queue.owners()]) {
+      this.#fail(request, this.#unavailable('All engines were lost and none could be started'));
+    }
+  }
+
+  /** Refuses what waits and what may come. */
+  close(): void {
+    this.#isClosed = true;
+    for (const request of [...this.#queue.owners()]) {
+      this.#fail(request, new ServiceError('draining', 'The model was closed'));
+    }
+  }
+
+  #assertRunnable(windows: readonly Window[]): void {
+    const { plan, minSamples } = this.#options;
+    if (windows.length === 0) throw new RangeError('Expected at least one window, got none');
+    for (const window of windows) {
+      assertFits(window, { minSamples, maxSamples: plan.shapeFor([window]).samples });
+    }
+  }
+
+  #takeBatch(): readonly [Entry, ...Entry[]] | undefined {
+    const first = this.#queue.take();
+    if (first === undefined) return undefined;
+    const entries: [Entry, ...Entry[]] = [first];
+    const { plan } = this.#options;
+    const mayJoin = (entry: Entry) => !entry.isRetry && plan.accepts(first.window, entry.window);
+    while (!first.isRetry && entries.length < plan.maxWindows) {
+      const next = this.#queue.take(mayJoin);
+      if (next === undefined) break;
+      entries.push(next);
+    }
+    return entries;
+  }
+
+  async #runEntries(entries: readonly [Entry, ...Entry[]]): Promise<void> {
+    const { pool, plan, meter, listener, minSamples } = this.#options;
+    const [first, ...others] = entries.map(({ window }) => window) as [Window, ...Window[]];
+    const batch = toBatch([first, ...others], plan.shapeFor([first, ...others]), minSamples);
+    const outputs = [...new Set(entries.flatMap(({ request }) => request.outputs))];
+    const timeoutMs = meter.timeoutMs(batch);
+    for (const { request } of entries) request.windowStarted();
+    try {
+      const ran = await pool.lend(async (engine, index) => {
+        return { index, output: await engine.run(batch, { outputs, timeoutMs }) };
+      });
+      listener.batchDone({ ...meter.record(batch, ran.output.inferenceMs), engine: ran.index });
+      this.#deliver(entries, ran.output);
+    } catch (error) {
+      this.#recover(entries, error);
+    }
+  }
+
+  #deliver(entries: readonly Entry[], output: BatchOutput): void {
+    entries.forEach(({ request, index }, place) => {
+      const result = output.windows[place];
+      request.windowStopped();
+      if (result?.finite) request.succeed(index, result);
+      else
+        this.#fail(
+          request,
+          new ServiceError('inference_failed', 'The model gave numbers that are not finite'),
+        );
+    });
+    const windows = output.windows.filter(({ finite }) => !finite).length;
+    if (windows > 0) this.#options.listener.nonfiniteWindows(windows);
+  }
+
+  /** Work lost with an engine is done once more, window by window; lost again, it fails. */
+  #recover(entries: readonly Entry[], error: unknown): void {
+    // From the last to the first, since each is put before all others.
+    for (const entry of entries.toReversed()) {
+      entry.request.windowStopped();
+      if (entry.request.isSettled) continue;
+      if (!entry.isRetry) this.#queue.putBack(entry.request, { ...entry, isRetry: true });
+      else if (error instanceof EngineRunError) {
+        this.#fail(
+          entry.request,
+          new ServiceError('inference_failed', 'The model failed twice on this clip'),
+        );
+      } else this.#fail(entry.request, this.#unavailable('The engine was lost twice on this clip'));
+    }
+    this.dispatch();
+  }
+
+  #fail(request: PendingRequest, reason: unknown): void {
+    this.#queue.remove(request);
+    request.fail(reason);
+    this.#announceQueue();
+  }
+
+  #unavailable(detail: string): ServiceError {
+    return new ServiceError('engine_unavailable', detail, {
+      retry_after_seconds: this.#retryAfterSeconds(),
+    });
+  }
+
+  #retryAfterSeconds(): number {
+    const { meter, pool } = this.#options;
+    return meter.secondsToDrain(this.#queuedAudioSeconds(), pool.numLive);
+  }
+
+  #queuedAudioSeconds(): number {
+    let samples = 0;
+    for (const { window } of this.#queue) samples += window.samples.length;
+    return this.#options.meter.seconds(samples);
+  }
+
+  #announceQueue(): void {
+    const audioSeconds = this.#queuedAudioSeconds();
+    this.#options.listener.queueChanged({ windows: this.queuedWindows, audioSeconds });
+  }
+}

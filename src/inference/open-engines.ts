@@ -1,0 +1,198 @@
+import { type BatchPlan, bucketedPlan, lonePlan } from './batch-plan.js';
+import type { Clock } from './clock.js';
+import type { EngineSpec } from './engine-messages.js';
+import { EnginePool } from './engine-pool.js';
+import { type Engine, EngineStartError, startEngine } from './engine-process.js';
+import type { ModelCard, Precision } from './model-card.js';
+import {
+  classifyCudaFailure,
+  type Provider,
+  type ProviderFailure,
+  type ProviderState,
+  platformFailure,
+  type RequestedProvider,
+} from './provider.js';
+import { Reference, type WarmUpOptions, type WarmUpResult, warmUp } from './warm-up.js';
+
+/** How the engines of a model are to be started. */
+export interface EngineOptions {
+  readonly provider: RequestedProvider;
+  readonly precision: 'auto' | Precision;
+  /** Engines on CPU; on CUDA there is one per device. */
+  readonly engines: number;
+  readonly intraOpThreads: number;
+  readonly cudaDevices: readonly number[];
+  readonly batchSizes: readonly number[];
+  readonly batchLengthsSeconds: readonly number[];
+  /** Run a full window, and on fixed shapes each of them, before serving. */
+  readonly warmup: boolean;
+  /** Lone windows or batches of fixed shapes; by default what suits the provider. */
+  readonly batching?: 'lone' | 'bucketed' | undefined;
+}
+
+export interface OpenEngines extends WarmUpResult {
+  readonly pool: EnginePool;
+  readonly plan: BatchPlan;
+  readonly provider: ProviderState;
+  readonly precision: Precision;
+}
+
+/**
+ * Starts the engines of a model, on CUDA where that is asked for or possible.
+ *
+ * CUDA is tried alone, in processes of its own; the CPU comes after it and only for `auto`.
+ *
+ * @throws Error that says which model cannot start, and why
+ */
+export async function openEngines(
+  folder: string,
+  { card, clock, ...options }: EngineOptions & { card: ModelCard; clock: Clock },
+): Promise<OpenEngines> {
+  const start: Start = { folder, card, clock, options };
+  const requested = options.provider;
+  if (requested === 'cpu')
+    return { ...(await openOnCpu(start)), provider: { requested, active: 'cpu' } };
+  const tried = await tryCuda(start);
+  if ('pool' in tried) return { ...tried, provider: { requested, active: 'cuda' } };
+  if (requested === 'cuda') {
+    throw new Error(
+      `Model ${card.name}: CUDA was asked for and cannot be used (${tried.reason}): ${tried.detail}`,
+    );
+  }
+  return { ...(await openOnCpu(start)), provider: { requested, active: 'cpu', ...tried } };
+}
+
+interface Start {
+  readonly folder: string;
+  readonly card: ModelCard;
+  readonly clock: Clock;
+  readonly options: EngineOptions;
+}
+
+type Opened = Omit<OpenEngines, 'provider'>;
+
+async function tryCuda(start: Start): Promise<Opened | ProviderFailure> {
+  const failure = platformFailure(process.platform, process.arch);
+  if (failure !== undefined) return failure;
+  try {
+    return await openOn('cuda', start);
+  } catch (error) {
+    if (!(error instanceof EngineStartError)) throw error;
+    return classifyCudaFailure(error.message, error.stderr);
+  }
+}
+
+async function openOnCpu(start: Start): Promise<Opened> {
+  try {
+    return await openOn('cpu', start);
+  } catch (error) {
+    if (!(error instanceof EngineStartError)) throw error;
+    const wrote = error.stderr.trim() === '' ? '' : `; it wrote: ${error.stderr.trim()}`;
+    throw new Error(`Model ${start.card.name}: ${error.message}${wrote}`);
+  }
+}
+
+async function openOn(
+  provider: Provider,
+  { folder, card, clock, options }: Start,
+): Promise<Opened> {
+  const precision = choosePrecision(card, options.precision, provider);
+  const plan = choosePlan(card, options, provider);
+  const warmUpOptions: WarmUpOptions = {
+    plan,
+    shapes: options.warmup ? plan.shapes : [],
+    referenceSamples: options.warmup ? card.windowSeconds * card.sampleRate : card.minSamples,
+    sampleRate: card.sampleRate,
+    minSamples: card.minSamples,
+    reference: new Reference(),
+    clock,
+  };
+  const results: WarmUpResult[] = [];
+  const starts = engineSpecs(folder, { card, options, provider, precision }).map(
+    (spec) => async (signal: AbortSignal) => {
+      const { engine, result } = await startWarmEngine(spec, warmUpOptions, signal);
+      results.push(result);
+      return engine;
+    },
+  );
+  const pool = await EnginePool.start({ starts, clock });
+  const warmupMs = Math.max(...results.map((result) => result.warmupMs));
+  const msPerAudioSecond = Math.max(...results.map((result) => result.msPerAudioSecond));
+  return { pool, plan, precision, warmupMs, msPerAudioSecond };
+}
+
+/**
+ * `auto` takes fp16 on CUDA. On CPU it stays with fp32 even where there is an int8 graph: that one
+ * is more than twice as fast, but a model may lose accuracy by it, so it has to be asked for.
+ */
+function choosePrecision(
+  { name, graphs }: ModelCard,
+  requested: 'auto' | Precision,
+  provider: Provider,
+): Precision {
+  if (requested === 'auto') return provider === 'cuda' && graphs.encoder.fp16 ? 'fp16' : 'fp32';
+  if (graphs.encoder[requested] !== undefined) return requested;
+  const has = Object.keys(graphs.encoder).join(', ');
+  throw new Error(`Model ${name}: expected an encoder graph in ${requested}, it has ${has}`);
+}
+
+function choosePlan(card: ModelCard, options: EngineOptions, provider: Provider): BatchPlan {
+  const batching = options.batching ?? (provider === 'cuda' ? 'bucketed' : 'lone');
+  if (batching === 'lone') return lonePlan;
+  const { batchSizes: sizes, batchLengthsSeconds } = options;
+  if (Math.max(...batchLengthsSeconds) < card.windowSeconds) {
+    throw new Error(
+      `Model ${card.name}: expected a batch length of at least its window of ${card.windowSeconds} s, got ${batchLengthsSeconds.join(', ')}`,
+    );
+  }
+  const lengthsSamples = batchLengthsSeconds.map((seconds) =>
+    Math.round(seconds * card.sampleRate),
+  );
+  return bucketedPlan({ sizes, lengthsSamples });
+}
+
+function engineSpecs(
+  folder: string,
+  {
+    card,
+    options,
+    provider,
+    precision,
+  }: {
+    card: ModelCard;
+    options: EngineOptions;
+    provider: Provider;
+    precision: Precision;
+  },
+): EngineSpec[] {
+  const { engines, cudaDevices, intraOpThreads } = options;
+  const deviceIds = provider === 'cuda' ? cudaDevices : Array.from({ length: engines }, () => 0);
+  return deviceIds.map((deviceId) => ({
+    folder,
+    graph: card.graphs.encoder[precision] ?? card.graphs.encoder.fp32,
+    numLabels: card.labels.length,
+    embeddingDim: card.embeddingDim,
+    provider,
+    deviceId,
+    intraOpThreads,
+  }));
+}
+
+async function startWarmEngine(
+  spec: EngineSpec,
+  options: WarmUpOptions,
+  signal: AbortSignal,
+): Promise<{ engine: Engine; result: WarmUpResult }> {
+  const engine = await startEngine(spec, { clock: options.clock, signal });
+  const kill = () => engine.kill('crashed');
+  signal.addEventListener('abort', kill, { once: true });
+  try {
+    return { engine, result: await warmUp(engine, options) };
+  } catch (error) {
+    engine.kill('run_failed');
+    const { stderr } = await engine.ended;
+    throw new EngineStartError((error as Error).message, stderr);
+  } finally {
+    signal.removeEventListener('abort', kill);
+  }
+}

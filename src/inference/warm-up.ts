@@ -1,0 +1,83 @@
+import type { Window } from '../audio/window.js';
+import { type BatchShape, toBatch } from './batch.js';
+import type { BatchPlan } from './batch-plan.js';
+import type { Clock } from './clock.js';
+import type { Engine } from './engine-process.js';
+
+/** What a warm-up found out. */
+export interface WarmUpResult {
+  readonly warmupMs: number;
+  /** Of the reference window, run last, when all buffers are there. */
+  readonly msPerAudioSecond: number;
+}
+
+export interface WarmUpOptions {
+  readonly plan: BatchPlan;
+  /** Shapes to run, in this order, before the reference window. */
+  readonly shapes: readonly BatchShape[];
+  readonly referenceSamples: number;
+  readonly sampleRate: number;
+  readonly minSamples: number;
+  readonly reference: Reference;
+  readonly clock: Clock;
+}
+
+// Far above the noise between two engines, far below what a faulty device does.
+const TOLERANCE = 1e-2;
+const RUN_TIMEOUT_MS = 300_000;
+
+/** The numbers that every engine of a model has to give for the same sound. */
+export class Reference {
+  #clipLogits: Float32Array | undefined;
+
+  /** @throws Error when the logits are not those of the first engine that was checked */
+  assertSame(clipLogits: Float32Array): void {
+    this.#clipLogits ??= clipLogits;
+    for (const [i, expected] of this.#clipLogits.entries()) {
+      const got = clipLogits[i] ?? Number.NaN;
+      // Written so that NaN fails.
+      if (Math.abs(got - expected) <= TOLERANCE * (1 + Math.abs(expected))) continue;
+      throw new Error(
+        `The engine gives ${got} for logit ${i} of the reference sound, expected ${expected}`,
+      );
+    }
+  }
+}
+
+/**
+ * Runs an engine in all shapes that it will meet, then on the reference sound.
+ *
+ * @throws Error when the numbers are not finite or not those of the other engines
+ */
+export async function warmUp(engine: Engine, options: WarmUpOptions): Promise<WarmUpResult> {
+  const { plan, shapes, referenceSamples, sampleRate, minSamples, reference, clock } = options;
+  const startMs = clock.nowMs();
+  const run = async (shape: BatchShape, window: Window) => {
+    const batch = toBatch([window], shape, minSamples);
+    return engine.run(batch, { outputs: ['clip_logits'], timeoutMs: RUN_TIMEOUT_MS });
+  };
+  for (const shape of shapes) await run(shape, referenceWindow(shape.samples, sampleRate));
+  const window = referenceWindow(referenceSamples, sampleRate);
+  const { windows, inferenceMs } = await run(plan.shapeFor([window]), window);
+  const clipLogits = windows[0]?.values.clip_logits;
+  if (clipLogits === undefined)
+    throw new Error('The engine gives no finite numbers for the reference sound');
+  reference.assertSame(clipLogits);
+  return {
+    warmupMs: clock.nowMs() - startMs,
+    msPerAudioSecond: inferenceMs / window.durationSeconds,
+  };
+}
+
+/** A tone that climbs from 100 Hz to 6 kHz over a floor of noise: no band stays silent. */
+function referenceWindow(numSamples: number, sampleRate: number): Window {
+  const samples = new Float32Array(numSamples);
+  let phase = 0;
+  let noise = 1;
+  for (let i = 0; i < numSamples; i++) {
+    phase += (2 * Math.PI * 100 * 60 ** (i / numSamples)) / sampleRate;
+    noise = (noise * 16_807) % 2_147_483_647;
+    samples[i] = 0.3 * Math.sin(phase) + 0.1 * (noise / 2_147_483_647 - 0.5);
+  }
+  return { samples, startSeconds: 0, durationSeconds: numSamples / sampleRate };
+}
