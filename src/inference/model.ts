@@ -18,6 +18,8 @@ export interface Model {
   /** Engines when all is well. */
   readonly engines: number;
   readonly queueMaxWindows: number;
+  /** Windows that wait now. */
+  readonly queuedWindows: number;
   /** Whether an engine lives. */
   isReady(): boolean;
   /**
@@ -84,6 +86,9 @@ export async function startModel(
     provider,
     engines: pool.size,
     queueMaxWindows,
+    get queuedWindows() {
+      return batcher.queuedWindows;
+    },
     isReady: () => pool.numLive > 0,
     run: (windows, runOptions) => batcher.run(windows, runOptions),
     assertCanAdmit: (numWindows) => batcher.assertCanAdmit(numWindows),
