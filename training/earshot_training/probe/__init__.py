@@ -1,0 +1,1 @@
+"""What a frozen encoder knows: linear probes, nearest neighbours and retrieval on its vectors."""
