@@ -4,7 +4,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from earshot_training.commands import data, evaluate, export, finetune
+from earshot_training.commands import (
+    data,
+    evaluate,
+    export,
+    finetune,
+    pretrain,
+    tokenize,
+    train_tokenizer,
+)
 from earshot_training.config import ConfigError
 from earshot_training.errors import UserError
 
@@ -28,6 +36,7 @@ def create_parser() -> argparse.ArgumentParser:
         prog="earshot-train", description="Train, score and export Earshot's models."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (data, finetune, evaluate, export):
+    listed = (data, pretrain, train_tokenizer, tokenize, finetune, evaluate, export)
+    for command in listed:
         command.add_parser(commands)
     return parser

@@ -16,6 +16,13 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads of PyTorch")
 
 
+def add_limit_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `--resume`, `--max-steps` and `--max-minutes`."""
+    parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
+    parser.add_argument("--max-steps", type=int, metavar="N", help="stop after N steps in all")
+    parser.add_argument("--max-minutes", type=float, metavar="M", help="stop after M minutes")
+
+
 def use_device(options: argparse.Namespace) -> torch.device:
     """Set the threads and answer the device that was asked for."""
     if options.threads is not None:

@@ -1,7 +1,8 @@
 """Reader of ESC-50 (Piczak 2015): 50 classes, clips of 5 s, five predefined folds.
 
 Takes the original layout (`meta/esc50.csv`, `audio/*.wav`) and a flat one (`esc50.csv`,
-`audio/*.flac`). Clips cut from one Freesound recording (`src_file`) share a fold.
+`audio/*.flac`). Clips cut from one Freesound recording (`src_file`) share a fold, but for two
+recordings, 131943 and 134049, whose clips of two classes lie in folds 2 and 3.
 """
 
 import csv

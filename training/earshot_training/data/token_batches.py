@@ -62,7 +62,7 @@ class TokenBatches:
         waveforms: of the clips.
         sampler: which clips form a batch.
         seed: of crops and rolls.
-        max_rows: longer clips are cropped to so many rows at a random place; None: never.
+        max_rows: longer clips are cropped to so many rows at a random place.
         is_rolled: rotate clips that are not cropped by a random number of rows.
         tokens: of the clips; None: batches bring none.
 
@@ -74,7 +74,7 @@ class TokenBatches:
         sampler: ClipSampler,
         *,
         seed: int,
-        max_rows: int | None,
+        max_rows: int,
         is_rolled: bool,
         tokens: StoredTokens | None = None,
     ) -> None:
@@ -112,7 +112,7 @@ class TokenBatches:
             tokens = self._tokens.store[self._tokens.indices[index]]
         clip = trim_to_rows(self._waveforms[index], tokens)
         rows = len(clip.waveform) // SAMPLES_PER_ROW
-        if self._max_rows is not None and rows > self._max_rows:
+        if rows > self._max_rows:
             first_row = _draw(rows - self._max_rows + 1, generator)
             return crop_rows(clip, first_row=first_row, rows=self._max_rows)
         return roll_rows(clip, _draw(rows, generator)) if self._is_rolled else clip

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from earshot_training.audio.fbank import num_rows
 from earshot_training.config import ConfigError
-from earshot_training.data.patch_mask import draw_patch_mask
+from earshot_training.data.patch_mask import PatchMask, draw_patch_mask
 from earshot_training.data.token_batches import TokenBatch
 from earshot_training.model.encoder import Positions
 from earshot_training.model.masked_tokens import MaskedTokenModel
-from earshot_training.objectives.objective import StepResult
+from earshot_training.objectives.objective import StepResult, seed_layer_drop
 from earshot_training.tokenizer.code_usage import code_usage, count_codes
 from earshot_training.tokenizer.tokenizer import Tokenizer
 
@@ -63,26 +63,19 @@ class MaskedTokensObjective:
         self._tokenizer = tokenizer
 
     @property
-    def module(self) -> nn.Module:
+    def module(self) -> MaskedTokenModel:
         """Encoder and token predictor."""
         return self._model
 
+    def with_model(self, model: MaskedTokenModel) -> "MaskedTokensObjective":
+        """Ask another model, one with averaged weights for example, for the same."""
+        return MaskedTokensObjective(model, config=self._config, tokenizer=self._tokenizer)
+
     def loss(self, batch: TokenBatch, generator: torch.Generator) -> StepResult:
         """Loss of one batch under masks drawn from the generator."""
-        rows = num_rows(batch.num_samples, self._model.encoder.config.patch_size)
-        fbank = self._model.encoder.fbank(batch.waveforms)
-        token_ids = self._token_ids(batch, fbank, rows)
-        masks = self._config.masks_per_clip
-        if masks > 1:
-            fbank, rows, token_ids = (
-                part.repeat_interleave(masks, dim=0) for part in (fbank, rows, token_ids)
-            )
-        mask = draw_patch_mask(
-            rows,
-            bands=self._model.encoder.config.bands,
-            hidden_ratio=self._config.hidden_ratio,
-            generator=generator,
-        )
+        seed_layer_drop(self._model.encoder, generator)
+        fbank, rows, token_ids = self._prepare(batch)
+        mask = self._draw_mask(rows, generator)
         logits = self._logits(fbank, rows, kept=mask.kept, asked=mask.hidden)
         targets = token_ids.flatten()[mask.hidden]
         loss = functional.cross_entropy(
@@ -92,6 +85,35 @@ class MaskedTokensObjective:
         if self._config.measure_kept:
             metrics["accuracy/kept"] = self._kept_accuracy(fbank, rows, mask.kept, token_ids)
         return StepResult(loss, metrics)
+
+    @torch.no_grad()
+    def predict(self, batch: TokenBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Logits (H, codes) and tokens (H,) of the patches hidden by masks from the generator."""
+        fbank, rows, token_ids = self._prepare(batch)
+        mask = self._draw_mask(rows, generator)
+        logits = self._logits(fbank, rows, kept=mask.kept, asked=mask.hidden)
+        return logits, token_ids.flatten()[mask.hidden]
+
+    def _prepare(self, batch: TokenBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Fbank, rows and tokens, each clip as often as it is masked."""
+        rows = num_rows(batch.num_samples, self._model.encoder.config.patch_size)
+        fbank = self._model.encoder.fbank(batch.waveforms)
+        token_ids = self._token_ids(batch, fbank, rows)
+        masks = self._config.masks_per_clip
+        if masks == 1:
+            return fbank, rows, token_ids
+        fbank, rows, token_ids = (
+            part.repeat_interleave(masks, dim=0) for part in (fbank, rows, token_ids)
+        )
+        return fbank, rows, token_ids
+
+    def _draw_mask(self, rows: Tensor, generator: torch.Generator) -> PatchMask:
+        return draw_patch_mask(
+            rows,
+            bands=self._model.encoder.config.bands,
+            hidden_ratio=self._config.hidden_ratio,
+            generator=generator,
+        )
 
     def _token_ids(self, batch: TokenBatch, fbank: Tensor, rows: Tensor) -> Tensor:
         """(B, rows, bands) int64, of the batch or of the tokenizer."""

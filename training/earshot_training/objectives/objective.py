@@ -5,6 +5,8 @@ from typing import NamedTuple, Protocol, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from earshot_training.model.beats import Beats
+
 
 class StepResult(NamedTuple):
     """Loss of one batch."""
@@ -42,3 +44,8 @@ class Objective(Protocol[BatchT]):
 
     def loss(self, batch: BatchT, generator: torch.Generator) -> StepResult:
         """Loss of one batch; everything random comes from the (CPU) generator."""
+
+
+def seed_layer_drop(model: Beats, generator: torch.Generator) -> None:
+    """Let the generator of a step decide which layers the step drops."""
+    model.encoder.seed_layer_drop(int(torch.randint(2**62, (), generator=generator)))

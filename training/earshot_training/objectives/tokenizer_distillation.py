@@ -11,7 +11,7 @@ from earshot_training.audio.fbank import num_rows
 from earshot_training.config import ConfigError
 from earshot_training.data.token_batches import TokenBatch
 from earshot_training.model.beats import Beats
-from earshot_training.objectives.objective import StepResult
+from earshot_training.objectives.objective import StepResult, seed_layer_drop
 from earshot_training.tokenizer.distilled import (
     DistilledTokenizer,
     DistilledTokenizerConfig,
@@ -112,14 +112,14 @@ class TokenizerDistillationObjective:
         self._config = config
 
     @property
-    def module(self) -> nn.Module:
+    def module(self) -> TokenizerTrainer:
         """Tokenizer and estimator; the teacher is not trained."""
         return self._module
 
     def loss(self, batch: TokenBatch, generator: torch.Generator) -> StepResult:
-        """Loss of one batch; nothing is drawn from the generator."""
-        del generator
+        """Loss of one batch; only layers to drop are drawn from the generator."""
         tokenizer = self._module.tokenizer
+        seed_layer_drop(tokenizer.encoder, generator)
         rows = num_rows(batch.num_samples, tokenizer.config.encoder.patch_size)
         fbank = tokenizer.fbank(batch.waveforms)
         taught = self._teacher.teach(fbank, rows).float()

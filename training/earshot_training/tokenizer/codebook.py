@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from earshot_training.config import ConfigError
 from earshot_training.tokenizer.code_usage import code_usage, count_codes
 from earshot_training.tokenizer.collectives import copy_from_first, gather_rows, sum_over_processes
 from earshot_training.tokenizer.kmeans import spherical_kmeans
@@ -27,6 +28,15 @@ class CodebookConfig:
     """Share of a code vector that stays at each training step."""
     restart_usage: float = 0.0
     """Codes used by less than this share of the patches start again at a patch; 0: never."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes and rates that no codebook can have."""
+        for name in ("codebook_size", "codebook_dim"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("decay", "restart_usage"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected a share in [0, 1), got {getattr(self, name)}")
 
 
 class CodebookOutput(NamedTuple):

@@ -14,6 +14,11 @@ def num_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def process_rank() -> int:
+    """Which of them this is; 0 without a process group."""
+    return dist.get_rank() if num_processes() > 1 else 0
+
+
 def sum_over_processes(tensor: Tensor) -> Tensor:
     """Add the tensors of all processes, in place; returns the tensor."""
     if num_processes() > 1:

@@ -3,8 +3,6 @@
 BEATs (arXiv 2212.09058), section 3.2; shapes of the head from the released `beats/Tokenizers.py`.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -15,6 +13,7 @@ from earshot_training.audio.fbank import Fbank, num_rows
 from earshot_training.config import EncoderConfig, FbankStatistics, to_dict
 from earshot_training.model.beats import Beats
 from earshot_training.model.block_stack import BlockStack
+from earshot_training.model.fingerprint import network_sha256
 from earshot_training.tokenizer.codebook import Codebook, CodebookConfig
 from earshot_training.tokenizer.tokenizer import to_token_grid
 
@@ -76,11 +75,7 @@ class DistilledTokenizer(nn.Module):
     def sha256(self) -> str:
         """Hash of sizes, fbank statistics, weights and codes."""
         recipe = {"tokenizer": to_dict(self.config), "fbank": to_dict(self.statistics)}
-        digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
-        for name, value in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return network_sha256(self, recipe)
 
     def forward(self, fbank: Tensor, num_rows: Tensor) -> TokenizerOutput:
         """Name and quantise: (B, frames, 128) normalised, (B,) valid rows.

@@ -9,23 +9,26 @@ import hashlib
 import json
 from dataclasses import dataclass
 from math import sqrt
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from earshot_training.audio.fbank import Fbank, num_rows
-from earshot_training.config import MEL_BINS, FbankStatistics, to_dict
+from earshot_training.config import MEL_BINS, ConfigError, FbankStatistics, to_dict
 from earshot_training.model.patch_embed import patchify
 from earshot_training.tokenizer.tokenizer import to_token_grid
+
+Norm = Literal["none", "layer_norm", "l2"]
+NORMS: tuple[Norm, ...] = get_args(Norm)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomProjectionConfig:
     """Sizes, normalisation and seed of a random-projection tokenizer."""
 
-    norm: Literal["none", "layer_norm", "l2"] = "layer_norm"
+    norm: Norm = "layer_norm"
     """What keeps loudness from deciding the token. "none" is the paper's equation as written;
     "layer_norm" standardises the patch before and the vector after the projection (ESPnet);
     "l2" scales the projected vector and the code vectors to unit length (BEST-RQ)."""
@@ -33,6 +36,16 @@ class RandomProjectionConfig:
     codebook_size: int = 1024
     codebook_dim: int = 256
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no tokenizer can have."""
+        for name in ("codebook_size", "codebook_dim"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.patch_size < 1 or MEL_BINS % self.patch_size:
+            raise ConfigError(
+                f"patch_size: expected a divisor of {MEL_BINS}, got {self.patch_size}"
+            )
 
 
 class RandomProjectionTokenizer(nn.Module):

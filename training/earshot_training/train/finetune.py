@@ -16,7 +16,8 @@ from earshot_training.config import (
     to_dict,
 )
 from earshot_training.data.batches import ClipBatches
-from earshot_training.data.dataset import ClipDataset, WaveformCache
+from earshot_training.data.clip_waveforms import WaveformCache
+from earshot_training.data.dataset import ClipDataset
 from earshot_training.data.manifest import Clip, clip_list_sha256, in_folds, read_manifest
 from earshot_training.data.sampler import ClipSampler, balanced_clip_weights
 from earshot_training.data.targets import ClipTargets, create_targets

@@ -1,0 +1,39 @@
+"""Start an encoder from one that was trained before."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from earshot_training.config import EncoderConfig, to_dict
+from earshot_training.errors import UserError
+from earshot_training.model.artefact import load_artefact
+from earshot_training.model.beats import Beats
+
+
+def load_encoder(model: Beats, folder: Path) -> None:
+    """Copy the encoder of an artefact, its label predictor left out, into the model.
+
+    Rates of dropout may differ; sizes and fbank statistics may not.
+
+    Raises:
+        UserError: no artefact, or one of another shape or fbank; says what differs.
+
+    """
+    found = load_artefact(folder).model
+    if _sizes(found.config) != _sizes(model.config):
+        raise UserError(
+            f"{folder}: expected an encoder of {to_dict(_sizes(model.config))}, "
+            f"got {to_dict(_sizes(found.config))}"
+        )
+    if found.statistics != model.statistics:
+        raise UserError(
+            f"{folder}: expected fbank statistics {model.statistics}, got {found.statistics}"
+        )
+    state = found.state_dict()
+    encoder = {key: value for key, value in state.items() if not key.startswith("predictor.")}
+    model.load_state_dict(model.state_dict() | encoder)
+
+
+def _sizes(config: EncoderConfig) -> EncoderConfig:
+    return replace(
+        config, dropout=0.0, attention_dropout=0.0, activation_dropout=0.0, layer_drop=0.0
+    )
