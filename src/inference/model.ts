@@ -17,6 +17,9 @@ export interface Model {
   readonly provider: ProviderState;
   /** Engines when all is well. */
   readonly engines: number;
+  /** Most windows that an engine runs together. */
+  readonly maxBatchWindows: number;
+  /** Most windows that may wait. */
   readonly queueMaxWindows: number;
   /** Windows that wait now. */
   readonly queuedWindows: number;
@@ -85,6 +88,7 @@ export async function startModel(
     precision,
     provider,
     engines: pool.size,
+    maxBatchWindows: plan.maxWindows,
     queueMaxWindows,
     get queuedWindows() {
       return batcher.queuedWindows;
