@@ -88,8 +88,9 @@ class GatedAttention(nn.Module):
         query, key, value = (
             self._split_heads(project(x)) for project in (self.query, self.key, self.value)
         )
-        bias = self.gates(query) * position_bias
-        bias = bias.masked_fill(patch_padding[:, None, None, :], MASKED_SCORE)
+        padding_bias = query.new_zeros(patch_padding.shape).masked_fill(patch_padding, MASKED_SCORE)
+        # One pass over (B, heads, N, N), the largest tensor of a layer.
+        bias = torch.addcmul(padding_bias[:, None, None, :], self.gates(query), position_bias)
         attended = nn.functional.scaled_dot_product_attention(
             query,
             key,
