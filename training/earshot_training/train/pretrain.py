@@ -148,7 +148,7 @@ def pretrain(
         limits=limits or RunLimits(),
         say=say,
     )
-    save_artefact(out / ARTEFACT_FOLDER, _create_artefact(run, config), overwrite=True)
+    save_artefact(out / ARTEFACT_FOLDER, create_encoder_artefact(run, config), overwrite=True)
     return run
 
 
@@ -228,7 +228,7 @@ def _create_model(
     return model
 
 
-def _create_artefact(run: PretrainRun, config: PretrainConfig) -> Artefact:
+def create_encoder_artefact(run: PretrainRun, config: PretrainConfig) -> Artefact:
     """Make the artefact of the averaged encoder, scored on the clips that were held out."""
     model = run.averaged_model()
     clips = run.clips
