@@ -1,5 +1,6 @@
 /** What every refusal and failure is called, its HTTP status and its title. The only such table. */
 const PROBLEMS = {
+  malformed_request: { status: 400, title: 'The request is not HTTP as the service knows it' },
   malformed_multipart: { status: 400, title: 'The multipart body is malformed' },
   missing_file: { status: 400, title: 'No audio was sent' },
   unknown_parameter: { status: 400, title: 'Unknown parameter' },
@@ -17,6 +18,7 @@ const PROBLEMS = {
   empty_audio: { status: 422, title: 'The audio is empty' },
   clip_too_short: { status: 422, title: 'The clip is too short' },
   invalid_value: { status: 422, title: 'Invalid parameter value' },
+  headers_too_large: { status: 431, title: 'The head of the request is too large' },
   overloaded: { status: 429, title: 'The queue is full' },
   internal: { status: 500, title: 'Internal error' },
   inference_failed: { status: 500, title: 'Inference failed' },

@@ -428,9 +428,13 @@ export interface components {
                 sha256: string;
             };
             /** @description How it was trained, as in its model card */
-            training: Record<string, never>;
+            training: {
+                [key: string]: unknown;
+            };
             /** @description How well it scores and on which clips, as in its model card */
-            evaluation: Record<string, never>;
+            evaluation: {
+                [key: string]: unknown;
+            };
         };
         ModelList: {
             /** @constant */
@@ -491,7 +495,7 @@ export interface components {
             status: "live" | "ready";
         };
         /** @enum {string} */
-        ProblemCode: "malformed_multipart" | "missing_file" | "unknown_parameter" | "conflicting_parameters" | "not_found" | "unknown_model" | "method_not_allowed" | "upload_timeout" | "file_too_large" | "clip_too_long" | "too_many_files" | "unsupported_format" | "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "invalid_value" | "overloaded" | "internal" | "inference_failed" | "not_implemented" | "not_ready" | "draining" | "engine_unavailable" | "deadline_exceeded" | "storage_full";
+        ProblemCode: "malformed_request" | "malformed_multipart" | "missing_file" | "unknown_parameter" | "conflicting_parameters" | "not_found" | "unknown_model" | "method_not_allowed" | "upload_timeout" | "file_too_large" | "clip_too_long" | "too_many_files" | "unsupported_format" | "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "invalid_value" | "headers_too_large" | "overloaded" | "internal" | "inference_failed" | "not_implemented" | "not_ready" | "draining" | "engine_unavailable" | "deadline_exceeded" | "storage_full";
         /** @description RFC 9457. Further members depend on the code. */
         Problem: {
             type: string;
@@ -519,6 +523,12 @@ export interface components {
             needs?: string;
             /** @description With `deadline_exceeded`, where the time went */
             stage?: string;
+            /** @description The limits that were met */
+            limits?: {
+                [key: string]: unknown;
+            };
+            /** @description With `method_not_allowed`, as in `Allow` */
+            allow?: string[];
         };
     };
     responses: {
@@ -1179,7 +1189,9 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
                 };
             };
         };

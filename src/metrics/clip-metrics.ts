@@ -22,16 +22,13 @@ export interface ClipMetrics {
     readonly durationSeconds: number;
   }): void;
   decodeFailed(outcome: Outcome): void;
-  /** `score`: the largest of a clip. */
-  clipTagged(clip: { readonly model: string; readonly score: number }): void;
 }
 
 const CLIP_SECONDS = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200];
-const SCORES = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 
 /** What is counted about clips on their way from bytes to tags. */
 export function createClipMetrics(registry: Registry): ClipMetrics {
-  const { stages, decodes, clipSeconds, topScore } = declare(registry);
+  const { stages, decodes, clipSeconds } = declare(registry);
   for (const stage of STAGES) stages.zero({ stage });
   return {
     stageDone: (stage, ms) => stages.observe({ stage }, ms / 1000),
@@ -42,7 +39,6 @@ export function createClipMetrics(registry: Registry): ClipMetrics {
     // What a refused file claims to be is the client's word: no label is made of it.
     decodeFailed: (outcome) =>
       decodes.inc({ container: 'other', codec: 'other', decoder: 'other', outcome }),
-    clipTagged: ({ model, score }) => topScore.observe({ model }, score),
   };
 }
 
@@ -63,12 +59,6 @@ function declare(registry: Registry) {
       name: 'clip_duration_seconds',
       help: 'Length of decoded clips',
       buckets: CLIP_SECONDS,
-    }),
-    topScore: histogram(registry, {
-      name: 'top_score_ratio',
-      help: 'Largest score of each tagged clip; a shift tells that the sounds have changed',
-      buckets: SCORES,
-      labels: ['model'],
     }),
   };
 }

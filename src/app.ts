@@ -1,0 +1,118 @@
+import express, { type Express, type RequestHandler } from 'express';
+import helmet from 'helmet';
+import type { Decoder } from './analyze.js';
+import type { Config } from './config.js';
+import { ServiceError } from './errors.js';
+import { Admission } from './http/admission.js';
+import type { AudioRouteDeps } from './http/audio-route.js';
+import { docsRoutes } from './http/docs-route.js';
+import { embedRoute } from './http/embed-route.js';
+import { errorHandler, notFound } from './http/error-handler.js';
+import type { Lifecycle } from './http/lifecycle.js';
+import { getModelRoute, listLabelsRoute, listModelsRoute } from './http/model-routes.js';
+import type { OpenApiDocument } from './http/openapi-document.js';
+import {
+  infoRoute,
+  livenessRoute,
+  metricsRoute,
+  plannedRoute,
+  readinessRoute,
+} from './http/operations-routes.js';
+import { createParameterParser } from './http/parameters.js';
+import { requestContext } from './http/request-context.js';
+import { createRouteNames } from './http/route-names.js';
+import type { Spool } from './http/spool.js';
+import { tagRoute } from './http/tag-route.js';
+import type { ModelRegistry } from './inference/model-registry.js';
+import type { Log } from './log.js';
+import type { Metrics } from './metrics.js';
+
+export interface AppDeps {
+  readonly config: Config;
+  readonly registry: ModelRegistry;
+  readonly decoder: Pick<Decoder, 'decode'>;
+  /** What the decoder accepts, for people. */
+  readonly formats: readonly string[];
+  readonly spool: Spool;
+  readonly lifecycle: Lifecycle;
+  readonly metrics: Metrics;
+  readonly openApi: OpenApiDocument;
+  readonly log: Log;
+}
+
+/** The whole HTTP surface as an Express application. Opens nothing and listens nowhere. */
+export function createApp(deps: AppDeps): Express {
+  const { config, metrics, openApi, log } = deps;
+  const app = express();
+  app.set('query parser', 'simple');
+  app.set('case sensitive routing', true);
+  app.set('etag', false);
+  app.disable('x-powered-by');
+  app.use(requestContext({ log, metrics, routeOf: createRouteNames(openApi) }));
+  app.use(securityHeaders());
+  addAudioRoutes(app, deps);
+  addOperationsRoutes(app, deps);
+  if (config.docs) {
+    app.use('/docs', docsRoutes());
+    route(app, '/', { get: (_request, response) => response.redirect('/docs/') });
+  }
+  app.use((request) => {
+    throw notFound(request);
+  });
+  app.use(errorHandler(log));
+  return app;
+}
+
+function addAudioRoutes(app: Express, deps: AppDeps): void {
+  const { config, registry, decoder, spool, lifecycle, metrics, openApi, log } = deps;
+  const parseParameters = createParameterParser(openApi);
+  const isReady = () => registry.ready();
+  const admission = new Admission({ ...config, lifecycle, isReady, metrics });
+  const audio: AudioRouteDeps = {
+    ...{ registry, decoder, spool, admission, parseParameters, log },
+    limits: config,
+  };
+  route(app, '/v1/tags', { post: tagRoute(audio) });
+  route(app, '/v1/embeddings', { post: embedRoute(audio) });
+  route(app, '/v1/events', { post: plannedRoute('Events') });
+  route(app, '/v1/tokens', { post: plannedRoute('Tokens') });
+  const models = { registry, parseParameters };
+  route(app, '/v1/models', { get: listModelsRoute(models) });
+  route(app, '/v1/models/:name', { get: getModelRoute(models) });
+  route(app, '/v1/labels', { get: listLabelsRoute(models) });
+  const { version } = openApi.info;
+  route(app, '/v1/info', { get: infoRoute({ ...deps, version, parseParameters }) });
+}
+
+function addOperationsRoutes(app: Express, deps: AppDeps): void {
+  const { config, registry, lifecycle, metrics, openApi } = deps;
+  route(app, '/livez', { get: livenessRoute() });
+  route(app, '/readyz', { get: readinessRoute({ registry, lifecycle }) });
+  if (config.metricsPort === undefined) route(app, '/metrics', { get: metricsRoute(metrics) });
+  route(app, '/openapi.json', { get: (_request, response) => response.json(openApi) });
+}
+
+/** One method of one path; any other method is refused with the one that there is. */
+function route(
+  app: Express,
+  path: string,
+  handlers: { get: RequestHandler } | { post: RequestHandler },
+) {
+  const isGet = 'get' in handlers;
+  if (isGet) app.get(path, handlers.get);
+  else app.post(path, handlers.post);
+  app.all(path, (request) => {
+    const allow = isGet ? ['GET', 'HEAD'] : ['POST'];
+    const detail = `Expected ${allow.join(' or ')}, got ${request.method}`;
+    throw new ServiceError('method_not_allowed', detail, { allow });
+  });
+}
+
+function securityHeaders(): RequestHandler {
+  const directives = { defaultSrc: ["'none'"], frameAncestors: ["'none'"] };
+  return helmet({
+    contentSecurityPolicy: { useDefaults: false, directives },
+    // TLS ends before this service; whoever ends it decides about the scheme.
+    strictTransportSecurity: false,
+  });
+}

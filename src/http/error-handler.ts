@@ -1,0 +1,44 @@
+import type { ErrorRequestHandler, Request, Response } from 'express';
+import { ServiceError } from '../errors.js';
+import type { Log } from '../log.js';
+import { ClientGoneError, PROBLEM_MEDIA_TYPE, toProblem, toServiceError } from './problem.js';
+import { setContextHeaders } from './reply.js';
+import { contextOf } from './request-context.js';
+
+/** Last middleware: every failure becomes a problem; what was not thrown on purpose keeps its details. */
+export function errorHandler(log: Log): ErrorRequestHandler {
+  return (error: unknown, request, response, _next) => {
+    if (error instanceof ClientGoneError) return;
+    const known = isBadUrl(error) ? notFound(request) : toServiceError(error);
+    if (known.code === 'internal') {
+      log.error({ request_id: contextOf(request).id, err: error }, 'unexpected error');
+    }
+    sendProblem(known, request, response);
+  };
+}
+
+/** Anything without a route. */
+export function notFound(request: Request): ServiceError {
+  return new ServiceError('not_found', `There is nothing at ${request.method} ${request.path}`);
+}
+
+function sendProblem(error: ServiceError, request: Request, response: Response): void {
+  // Half a reply is out: the only honest end is a broken connection.
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const context = contextOf(request);
+  context.outcome = error.code;
+  setContextHeaders(request, response);
+  const { retry_after_seconds: retryAfterSeconds, allow } = error.extensions;
+  if (retryAfterSeconds !== undefined) response.set('Retry-After', String(retryAfterSeconds));
+  if (Array.isArray(allow)) response.set('Allow', allow.join(', '));
+  response.status(error.status).type(PROBLEM_MEDIA_TYPE);
+  response.send(JSON.stringify(toProblem(error, context.id)));
+}
+
+/** Express throws on a path such as `/v1/models/%` before any route sees it. */
+function isBadUrl(error: unknown): boolean {
+  return error instanceof URIError;
+}

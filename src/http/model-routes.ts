@@ -1,0 +1,91 @@
+import type { RequestHandler } from 'express';
+import type { Label } from '../inference/model-card.js';
+import type { Model, ModelRegistry } from '../inference/model-registry.js';
+import type { ProviderState } from '../inference/provider.js';
+import type { components } from './openapi-types.js';
+import type { ParseParameters } from './parameters.js';
+
+type Schemas = components['schemas'];
+
+export interface ModelRouteDeps {
+  readonly registry: ModelRegistry;
+  readonly parseParameters: ParseParameters;
+}
+
+/** GET /v1/models */
+export function listModelsRoute({ registry, parseParameters }: ModelRouteDeps): RequestHandler {
+  return (request, response) => {
+    parseParameters('listModels', request.query);
+    const data = registry.list().map((model) => toModel(model, registry));
+    response.json({ object: 'list', data } satisfies Schemas['ModelList']);
+  };
+}
+
+/** GET /v1/models/{name} */
+export function getModelRoute({ registry, parseParameters }: ModelRouteDeps): RequestHandler {
+  return (request, response) => {
+    parseParameters('getModel', request.query);
+    response.json(toModel(registry.get(String(request.params.name)), registry));
+  };
+}
+
+/** GET /v1/labels */
+export function listLabelsRoute({ registry, parseParameters }: ModelRouteDeps): RequestHandler {
+  return (request, response) => {
+    const { model, q, trained } = parseParameters('listLabels', request.query);
+    const { card } = registry.get(model);
+    const data = card.labels
+      .filter((label) => trained === undefined || label.trained === trained)
+      .filter((label) => q === undefined || isFoundBy(label, q))
+      .map(toLabel);
+    const reply: Schemas['LabelList'] = {
+      ...{ object: 'list', model: card.name, total: data.length, data },
+    };
+    response.json(reply);
+  };
+}
+
+/** What a reply says of a provider: not the detail, which may name paths of the machine. */
+export function toProvider({ requested, active, reason }: ProviderState): Schemas['Provider'] {
+  return { requested, active, reason: reason ?? null };
+}
+
+function isFoundBy({ name, mid }: Label, text: string): boolean {
+  return mid === text || name.toLowerCase().includes(text.toLowerCase());
+}
+
+function toLabel(label: Label): Schemas['Label'] {
+  return {
+    label: label.name,
+    mid: label.mid,
+    class_index: label.classIndex,
+    trained: label.trained,
+    positives: label.positives,
+    average_precision: label.averagePrecision,
+    threshold: label.threshold,
+  };
+}
+
+function toModel(model: Model, registry: ModelRegistry): Schemas['Model'] {
+  const { card, precision, engines } = model;
+  const graph = card.graphs.encoder[precision] ?? card.graphs.encoder.fp32;
+  return {
+    id: card.name,
+    object: 'model',
+    default: card.name === registry.defaultName,
+    ...{ revision: card.revision, license: card.license, description: card.description },
+    sample_rate: card.sampleRate,
+    window_seconds: card.windowSeconds,
+    min_clip_seconds: card.minSamples / card.sampleRate,
+    activation: card.activation,
+    num_labels: card.labels.length,
+    num_trained_labels: card.labels.filter(({ trained }) => trained).length,
+    embedding_dim: card.embeddingDim,
+    rows_per_second: card.rowsPerSecond,
+    tokens: card.tokens && { codebook_size: card.tokens.codebookSize, bands: card.tokens.bands },
+    ...{ precision, provider: toProvider(model.provider), engines },
+    graph: { file: graph.file, bytes: graph.bytes, sha256: graph.sha256 },
+    training: { ...card.training },
+    evaluation: { ...card.evaluation },
+  };
+}

@@ -1,0 +1,130 @@
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { ServiceError } from '../errors.js';
+import {
+  type JsonSchema,
+  type OpenApiDocument,
+  type OpenApiParameter,
+  operationsOf,
+  resolveReference,
+} from './openapi-document.js';
+import type { operations } from './openapi-types.js';
+import type { Fields } from './upload.js';
+
+type Operation = keyof operations;
+type QueryOf<Op extends Operation> = NonNullable<operations[Op]['parameters']['query']>;
+
+/** Parameters that openapi.yaml gives a default: always there once parsed. */
+interface Defaulted {
+  createTags: 'top_k' | 'threshold';
+  createEmbeddings: 'normalize';
+}
+type DefaultedOf<Op extends Operation> = Op extends keyof Defaulted
+  ? Extract<Defaulted[Op], keyof QueryOf<Op>>
+  : never;
+
+export type ParametersOf<Op extends Operation> = QueryOf<Op> &
+  Required<Pick<QueryOf<Op>, DefaultedOf<Op>>>;
+
+/**
+ * Reads the parameters of an operation from the query and, where there was a form, from its fields.
+ *
+ * @throws ServiceError `unknown_parameter`, `conflicting_parameters` or `invalid_value`
+ */
+export type ParseParameters = <Op extends Operation>(
+  operation: Op,
+  query: Fields,
+  fields?: Fields,
+) => ParametersOf<Op>;
+
+const SHOWN_CHARACTERS = 60;
+
+/** Compiles the checks of all operations from openapi.yaml, the only place where they are written. */
+export function createParameterParser(document: OpenApiDocument): ParseParameters {
+  // Values come as text, so "0.5" must pass for a number.
+  const ajv = new Ajv2020({ coerceTypes: true, useDefaults: true, allErrors: true });
+  const schemas = new Map<
+    string,
+    { properties: Record<string, JsonSchema>; check: ValidateFunction }
+  >();
+  for (const { operation } of operationsOf(document)) {
+    const properties = propertiesOf(document, operation.parameters ?? []);
+    schemas.set(operation.operationId, {
+      properties,
+      check: ajv.compile({ type: 'object', properties }),
+    });
+  }
+  return <Op extends Operation>(operation: Op, query: Fields, fields: Fields = {}) => {
+    const schema = schemas.get(operation);
+    if (schema === undefined) throw new Error(`openapi.yaml: no operation ${operation}`);
+    const given = merge(query, fields, Object.keys(schema.properties));
+    const values = { ...given };
+    if (!schema.check(values))
+      throw invalidValue(schema.properties, given, schema.check.errors ?? []);
+    return values as unknown as ParametersOf<Op>;
+  };
+}
+
+function propertiesOf(
+  document: OpenApiDocument,
+  parameters: readonly object[],
+): Record<string, JsonSchema> {
+  const queried = parameters
+    .map((parameter) => resolveReference(document, parameter) as OpenApiParameter)
+    .filter((parameter) => parameter.in === 'query');
+  return Object.fromEntries(
+    queried.map(({ name, schema }) => [name, resolveReference(document, schema) as JsonSchema]),
+  );
+}
+
+function merge(query: Fields, fields: Fields, known: readonly string[]): Record<string, unknown> {
+  const merged: Record<string, unknown> = Object.create(null);
+  for (const [name, value] of [...Object.entries(query), ...Object.entries(fields)]) {
+    if (!known.includes(name)) throw unknownParameter(name, known);
+    if (name in merged || Array.isArray(value)) throw givenTwice(name);
+    merged[name] = value;
+  }
+  return merged;
+}
+
+function unknownParameter(name: string, known: readonly string[]): ServiceError {
+  const list = known.length > 0 ? `one of ${known.join(', ')}` : 'no parameters';
+  return new ServiceError('unknown_parameter', `Expected ${list}, got ${shown(name)}`, {
+    known_parameters: known,
+  });
+}
+
+function givenTwice(name: string): ServiceError {
+  return new ServiceError('conflicting_parameters', `Expected ${name} once, got it more than once`);
+}
+
+function invalidValue(
+  properties: Record<string, JsonSchema>,
+  given: Record<string, unknown>,
+  errors: readonly { instancePath: string }[],
+): ServiceError {
+  const names = [...new Set(errors.map(({ instancePath }) => instancePath.slice(1)))];
+  const faults = names.map((parameter) => {
+    const expected = describe(properties[parameter] ?? {});
+    return { parameter, detail: `Expected ${expected}, got ${shown(given[parameter])}` };
+  });
+  const detail = faults.map((fault) => `${fault.parameter}: ${fault.detail}`).join('; ');
+  return new ServiceError('invalid_value', detail, { errors: faults });
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}...` : text;
+}
+
+/** The schema of a parameter in words. */
+function describe(schema: JsonSchema): string {
+  const { type, anyOf, minimum, maximum, minLength, maxLength } = schema;
+  if (Array.isArray(anyOf)) return anyOf.map(describe).join(' or ');
+  if ('const' in schema) return JSON.stringify(schema.const);
+  if (type === 'boolean') return 'true or false';
+  if (type === 'string') return `${minLength} to ${maxLength} characters`;
+  const kind = type === 'integer' ? 'an integer' : 'a number';
+  return maximum === undefined
+    ? `${kind} from ${minimum}`
+    : `${kind} from ${minimum} to ${maximum}`;
+}

@@ -1,0 +1,46 @@
+import type { RequestHandler } from 'express';
+import { type TaggedClip, tagClip } from '../analyze.js';
+import { ServiceError } from '../errors.js';
+import { answered, toAudio, toUsage } from './audio-reply.js';
+import { type AudioEndpoint, type AudioRouteDeps, audioRoute } from './audio-route.js';
+
+type Tag = TaggedClip['tags'][number];
+
+const SCORE_STEPS = 1e6;
+
+const tagEndpoint: AudioEndpoint<'createTags', TaggedClip> = {
+  operation: 'createTags',
+  route: '/v1/tags',
+  check({ top_k: topK }, { card }) {
+    if (topK === 'all' || topK <= card.labels.length) return;
+    const detail = `Expected an integer from 1 to ${card.labels.length} or "all", got ${topK}`;
+    throw new ServiceError('invalid_value', `top_k: ${detail}`, {
+      errors: [{ parameter: 'top_k', detail }],
+    });
+  },
+  analyze: (clip, { top_k: topK, threshold }, deps) => tagClip(clip, { topK, threshold }, deps),
+  single: ({ id, model }, clip) => ({ id, object: 'audio.tags', model, ...toReply(clip) }),
+  list: ({ id, model }, answers) => ({
+    id,
+    object: 'list',
+    model,
+    data: answers.map((each) =>
+      'problem' in each
+        ? each
+        : { index: each.index, status: 200, object: 'audio.tags', ...toReply(each.answer) },
+    ),
+    usage: toUsage(answered(answers)),
+  }),
+};
+
+/** POST /v1/tags */
+export const tagRoute = (deps: AudioRouteDeps): RequestHandler => audioRoute(tagEndpoint, deps);
+
+function toReply(clip: TaggedClip) {
+  return { audio: toAudio(clip.format), tags: clip.tags.map(rounded), usage: toUsage([clip]) };
+}
+
+/** Six decimals: what is behind them differs between machines. */
+function rounded(tag: Tag): Tag {
+  return { ...tag, score: Math.round(tag.score * SCORE_STEPS) / SCORE_STEPS };
+}

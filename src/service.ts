@@ -1,0 +1,157 @@
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+import { createApp } from './app.js';
+import { ACCEPTED_FORMATS } from './audio/codecs/unsupported-format.js';
+import { createDecoder } from './audio/decode.js';
+import { type Config, ConfigError } from './config.js';
+import { Lifecycle } from './http/lifecycle.js';
+import { loadOpenApi } from './http/openapi-document.js';
+import { measuredRoutes } from './http/route-names.js';
+import { createHttpServer, type HttpServer } from './http/server.js';
+import { Spool } from './http/spool.js';
+import { createModelRegistry, type ModelRegistry } from './inference/model-registry.js';
+import type { Log } from './log.js';
+import { createMetrics, type Metrics } from './metrics.js';
+
+/** A service that listens. */
+export interface Service {
+  /** Of the main port, as a person on this machine may open it. */
+  readonly url: string;
+  readonly metricsUrl: string | undefined;
+  readonly registry: ModelRegistry;
+  /** Says not ready, goes on serving for `preStopMs`, drains, ends threads and engines. */
+  close(options: { preStopMs: number }): Promise<void>;
+}
+
+/**
+ * Loads the models, starts the decode threads and listens; when it returns, requests are welcome.
+ *
+ * @throws Error of one line that says what is missing or wrong
+ */
+export async function startService(config: Config, log: Log): Promise<Service> {
+  const lifecycle = new Lifecycle();
+  const openApi = await loadOpenApi();
+  const spool = await openSpool(config, log);
+  let loaded: ModelRegistry | undefined;
+  const metrics = createMetrics({
+    versions: await readVersions(),
+    routes: measuredRoutes(openApi),
+    isReady: () => (loaded?.ready() ?? false) && !lifecycle.isLeaving,
+    isDraining: () => lifecycle.isLeaving,
+  });
+  const registry = await openModels(config, log, metrics);
+  loaded = registry;
+  const decoder = createDecoder({
+    threads: config.decodeConcurrency,
+    targetSampleRate: registry.get().card.sampleRate,
+    maxClipSeconds: config.maxClipSeconds,
+    timeoutMs: config.decodeTimeoutMs,
+  });
+  const stopWork = async () => {
+    await Promise.all([decoder.close(), registry.close()]);
+  };
+  const formats = ACCEPTED_FORMATS;
+  const app = createApp({
+    ...{ config, registry, decoder, formats, spool, lifecycle, metrics, openApi, log },
+  });
+  const http = createHttpServer(app, { ...config, log });
+  try {
+    const url = await listen(http.server, { port: config.port, host: config.host, name: 'PORT' });
+    const metricsServer = await openMetricsServer(config, metrics);
+    const close = stopper({
+      config,
+      lifecycle,
+      http,
+      metricsServer: metricsServer?.server,
+      stopWork,
+    });
+    return { url, metricsUrl: metricsServer?.url, registry, close };
+  } catch (error) {
+    await stopWork();
+    throw error;
+  }
+}
+
+async function openSpool(config: Config, log: Log): Promise<Spool> {
+  const spool = new Spool(config.spoolDir);
+  const maxAgeMs = config.uploadTimeoutMs + config.requestTimeoutMs;
+  const deleted = await spool.sweep({ maxAgeMs }).catch((error: Error) => {
+    throw new ConfigError(`SPOOL_DIR: expected a folder to write in, ${error.message}`);
+  });
+  if (deleted > 0) log.info({ files: deleted }, 'deleted uploads that an earlier process left');
+  return spool;
+}
+
+/** From package.json, where the runtime is pinned to one version. */
+async function readVersions(): Promise<{ service: string; onnxruntime: string }> {
+  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8');
+  const { version, dependencies } = JSON.parse(text);
+  return { service: version, onnxruntime: dependencies['onnxruntime-node'] };
+}
+
+async function openModels(config: Config, log: Log, metrics: Metrics): Promise<ModelRegistry> {
+  const registry = await createModelRegistry({
+    ...config,
+    provider: config.executionProvider,
+    log,
+    observer: metrics,
+  });
+  for (const { card, precision, provider } of registry.list()) {
+    const graph = card.graphs.encoder[precision] ?? card.graphs.encoder.fp32;
+    const { name, revision } = card;
+    metrics.describeModel({
+      ...{ name, revision, precision, provider: provider.active, sha256: graph.sha256 },
+    });
+  }
+  return registry;
+}
+
+async function openMetricsServer(
+  { metricsPort, host }: Config,
+  metrics: Metrics,
+): Promise<{ server: Server; url: string } | undefined> {
+  if (metricsPort === undefined) return undefined;
+  const server = createServer(async (request, response) => {
+    const isScrape = request.method === 'GET' && request.url === '/metrics';
+    if (isScrape) response.setHeader('Content-Type', metrics.contentType);
+    else response.statusCode = 404;
+    response.end(isScrape ? await metrics.render() : undefined);
+  });
+  return { server, url: await listen(server, { port: metricsPort, host, name: 'METRICS_PORT' }) };
+}
+
+async function listen(
+  server: Server,
+  { port, host, name }: { port: number; host: string | undefined; name: string },
+): Promise<string> {
+  server.listen({ port, ...(host !== undefined && { host }) });
+  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EADDRINUSE') throw new ConfigError(`${name}: ${port} is in use already`);
+    throw new ConfigError(`${name}: cannot listen on ${port}, ${error.message}`);
+  });
+  const { port: actual } = server.address() as AddressInfo;
+  return `http://${host ?? 'localhost'}:${actual}`;
+}
+
+function stopper(parts: {
+  config: Config;
+  lifecycle: Lifecycle;
+  http: HttpServer;
+  metricsServer: Server | undefined;
+  stopWork: () => Promise<void>;
+}): Service['close'] {
+  const { config, lifecycle, http, metricsServer, stopWork } = parts;
+  return async ({ preStopMs }) => {
+    lifecycle.leave();
+    // Balancers need a while to see /readyz; what they send until then is served.
+    await wait(preStopMs);
+    lifecycle.drain();
+    await http.close(config);
+    await stopWork();
+    metricsServer?.close();
+    metricsServer?.closeAllConnections();
+  };
+}
