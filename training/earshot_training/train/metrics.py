@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 Scores = npt.NDArray[np.float64]
@@ -64,7 +64,7 @@ def tagging_metrics(scores: Scores, targets: Targets) -> TaggingMetrics:
         per_label=per_label,
         mean_average_precision=_mean([label.average_precision for label in per_label]),
         mean_auc=mean_auc,
-        d_prime=None if mean_auc is None else math.sqrt(2) * float(norm.ppf(mean_auc)),
+        d_prime=None if mean_auc is None else _d_prime(mean_auc),
     )
 
 
@@ -134,6 +134,11 @@ def _label_metrics(scores: Scores, targets: Targets) -> LabelMetrics:
             best_f1_threshold(scores, targets) if positives >= MIN_POSITIVES_FOR_THRESHOLD else None
         ),
     )
+
+
+def _d_prime(auc: float) -> float | None:
+    """Answer None for an AUC of 0 or 1, where d' has no finite value."""
+    return math.sqrt(2) * NormalDist().inv_cdf(auc) if 0 < auc < 1 else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
