@@ -108,7 +108,7 @@ export class Batcher {
    * @throws ServiceError `overloaded`, `engine_unavailable` or `draining`
    */
   assertCanAdmit(numWindows = 1): void {
-    if (this.#isClosed) throw new ServiceError('draining', 'The model is being closed');
+    if (this.#isClosed) throw closed();
     if (this.#options.pool.isDown) throw this.#unavailable('No engine is running');
     const { queueMaxWindows } = this.#options;
     const queued = this.queuedWindows;
@@ -124,7 +124,7 @@ export class Batcher {
     );
   }
 
-  /** Hands work to every idle engine; the pool calls it when one gets free. */
+  /** Hands work to every idle engine; to be called, too, when the pool has a new one. */
   dispatch(): void {
     while (this.#options.pool.hasIdle) {
       const entries = this.#takeBatch();
@@ -144,9 +144,7 @@ export class Batcher {
   /** Refuses what waits and what may come. */
   close(): void {
     this.#isClosed = true;
-    for (const request of [...this.#queue.owners()]) {
-      this.#fail(request, new ServiceError('draining', 'The model was closed'));
-    }
+    for (const request of [...this.#queue.owners()]) this.#fail(request, closed());
   }
 
   #assertRunnable(windows: readonly Window[]): void {
@@ -187,6 +185,7 @@ export class Batcher {
     } catch (error) {
       this.#recover(entries, error);
     }
+    this.dispatch();
   }
 
   #deliver(entries: readonly Entry[], output: BatchOutput): void {
@@ -194,11 +193,7 @@ export class Batcher {
       const result = output.windows[place];
       request.windowStopped();
       if (result?.finite) request.succeed(index, result);
-      else
-        this.#fail(
-          request,
-          new ServiceError('inference_failed', 'The model gave numbers that are not finite'),
-        );
+      else this.#fail(request, failure('The model gave numbers that are not finite'));
     });
     const windows = output.windows.filter(({ finite }) => !finite).length;
     if (windows > 0) this.#options.listener.nonfiniteWindows(windows);
@@ -208,17 +203,18 @@ export class Batcher {
   #recover(entries: readonly Entry[], error: unknown): void {
     // From the last to the first, since each is put before all others.
     for (const entry of entries.toReversed()) {
-      entry.request.windowStopped();
-      if (entry.request.isSettled) continue;
-      if (!entry.isRetry) this.#queue.putBack(entry.request, { ...entry, isRetry: true });
-      else if (error instanceof EngineRunError) {
-        this.#fail(
-          entry.request,
-          new ServiceError('inference_failed', 'The model failed twice on this clip'),
-        );
-      } else this.#fail(entry.request, this.#unavailable('The engine was lost twice on this clip'));
+      const { request, isRetry } = entry;
+      request.windowStopped();
+      if (request.isSettled) continue;
+      if (this.#isClosed) this.#fail(request, closed());
+      else if (isRetry) this.#fail(request, this.#lostTwice(error));
+      else this.#queue.putBack(request, { ...entry, isRetry: true });
     }
-    this.dispatch();
+  }
+
+  #lostTwice(error: unknown): ServiceError {
+    if (error instanceof EngineRunError) return failure('The model failed twice on this clip');
+    return this.#unavailable('The engine was lost twice on this clip');
   }
 
   #fail(request: PendingRequest, reason: unknown): void {
@@ -248,4 +244,12 @@ export class Batcher {
     const audioSeconds = this.#queuedAudioSeconds();
     this.#options.listener.queueChanged({ windows: this.queuedWindows, audioSeconds });
   }
+}
+
+function closed(): ServiceError {
+  return new ServiceError('draining', 'The model is being closed');
+}
+
+function failure(detail: string): ServiceError {
+  return new ServiceError('inference_failed', detail);
 }

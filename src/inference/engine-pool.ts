@@ -3,8 +3,8 @@ import type { Engine, EngineLostError } from './engine-process.js';
 
 /** What the pool tells its owner. */
 export interface EnginePoolListener {
-  /** An engine is free, or may be: look for work. */
-  idle(): void;
+  /** An engine has come up and is idle. */
+  up(): void;
   /** No engine lives and starting one has failed: nothing will be run for some time. */
   down(): void;
   /** An engine was lost; another is started in its place. */
@@ -98,7 +98,7 @@ export class EnginePool {
   }
 
   /**
-   * Lends an idle engine for one piece of work.
+   * Lends an idle engine for one piece of work; it is idle again when the promise resolves.
    *
    * A run that fails for a reason in the session leaves the engine in doubt: it is replaced.
    *
@@ -114,7 +114,6 @@ export class EnginePool {
       const result = await work(engine, place.index);
       place.busy = false;
       place.losses = 0;
-      this.#listener?.idle();
       return result;
     } catch (error) {
       // Stays busy until its end is noticed, so that nobody else borrows it.
@@ -132,11 +131,12 @@ export class EnginePool {
   }
   async #fill(place: Place): Promise<void> {
     const engine = await place.start(this.#closing.signal);
+    if (this.#closing.signal.aborted) return engine.close({ graceMs: 0 });
     place.engine = engine;
     place.busy = false;
     place.failedStarts = 0;
     void engine.ended.then((error) => this.#replace(place, error));
-    this.#listener?.idle();
+    this.#listener?.up();
   }
 
   #replace(place: Place, error: EngineLostError): void {

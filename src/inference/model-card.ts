@@ -39,6 +39,7 @@ export interface ModelCard {
   readonly minSamples: number;
   readonly windowSeconds: number;
   readonly activation: Activation;
+  /** Empty for a model that was not fine-tuned: it gives embeddings only. */
   readonly labels: readonly Label[];
   readonly embeddingDim: number;
   readonly rowsPerSecond: number;
@@ -91,7 +92,7 @@ const wireCard = z.strictObject({
   min_samples: z.int().min(2800),
   window_seconds: z.number().positive(),
   activation: z.enum(['sigmoid', 'softmax']),
-  labels: z.array(label).min(1),
+  labels: z.array(label),
   embedding: z.strictObject({ dim: z.int().positive() }),
   tokens: z.strictObject({ codebook_size: z.int().positive(), bands: z.literal(8) }).nullable(),
   graphs: z.strictObject({
@@ -131,7 +132,7 @@ export async function loadModelCard(folder: string): Promise<ModelCard> {
 }
 
 /** Every graph of the card with the weights that lie beside it. */
-export function graphFiles(card: ModelCard): CheckedFile[] {
+function graphFiles(card: ModelCard): CheckedFile[] {
   const graphs = [
     ...Object.values(card.graphs.encoder),
     ...Object.values(card.graphs.tokenizer ?? {}),

@@ -121,7 +121,7 @@ function poolListener(
   { log, observer }: Pick<ModelOptions, 'log' | 'observer'>,
 ): EnginePoolListener {
   return {
-    idle: () => batcher.dispatch(),
+    up: () => batcher.dispatch(),
     down: () => batcher.failAll(),
     lost(engine, { reason, message, stderr }) {
       log.warn({ model, engine, reason, stderr }, `${message}; another is started`);

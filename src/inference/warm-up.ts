@@ -61,7 +61,7 @@ export async function warmUp(engine: Engine, options: WarmUpOptions): Promise<Wa
   const { windows, inferenceMs } = await run(plan.shapeFor([window]), window);
   const clipLogits = windows[0]?.values.clip_logits;
   if (clipLogits === undefined)
-    throw new Error('The engine gives no finite numbers for the reference sound');
+    throw new Error('For the reference sound, expected finite numbers of the engine');
   reference.assertSame(clipLogits);
   return {
     warmupMs: clock.nowMs() - startMs,

@@ -1,0 +1,150 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadModelCard } from '../../src/inference/model-card.js';
+import { TINY_FOLDER, TinyCopy, tinyCard, type WireCard } from './tiny-model.js';
+
+describe('loadModelCard', () => {
+  it('reads every label, limit and graph of the file', async () => {
+    const card = await tinyCard();
+    const wire = JSON.parse(await readFile(join(TINY_FOLDER, 'model.json'), 'utf8'));
+    expect(card).toMatchObject({
+      name: 'tiny',
+      sampleRate: 16_000,
+      minSamples: 2800,
+      windowSeconds: 10,
+      tokens: null,
+    });
+    expect(card.labels).toHaveLength(527);
+    expect(card.embeddingDim).toBe(wire.embedding.dim);
+    expect(card.rowsPerSecond).toBe(6.25);
+    for (const [i, label] of wire.labels.entries()) {
+      const { class_index: classIndex, average_precision: averagePrecision, ...same } = label;
+      expect(card.labels[i]).toEqual({ ...same, classIndex, averagePrecision });
+    }
+    expect(card.graphs.encoder.fp32).toEqual({ ...wire.graphs.encoder.fp32, externalData: null });
+    expect(card.graphs.tokenizer).toBeNull();
+    expect(card.training).toEqual(wire.training);
+    expect(card.evaluation).toEqual(wire.evaluation);
+  });
+
+  it('is frozen to the last label', async () => {
+    const card = await tinyCard();
+    expect(() => Object.assign(card.labels[5] ?? {}, { name: 'x' })).toThrow(TypeError);
+    expect(() => Object.assign(card.evaluation, { score: 1 })).toThrow(TypeError);
+  });
+
+  const spoilt: [name: string, spoil: (card: WireCard) => void, message: RegExp][] = [
+    ['an unknown key', (card) => Object.assign(card, { colour: 1 }), /model\.json: .*"colour"/],
+    [
+      'an unknown key of a label',
+      ({ labels }) => Object.assign(labels[7]!, { hue: 1 }),
+      /labels\.7: .*"hue"/,
+    ],
+    [
+      'a missing key',
+      (card) => delete card.license,
+      /license: .*expected string, received undefined/,
+    ],
+    [
+      'a wrong type',
+      ({ labels }) => {
+        labels[3]!.mid = 7 as never;
+      },
+      /labels\.3\.mid: .*expected string, received number/,
+    ],
+    [
+      'a wrong rate',
+      (card) => {
+        card.sample_rate = 32_000;
+      },
+      /sample_rate: .*16000, got 32000/,
+    ],
+    [
+      'an unknown activation',
+      (card) => {
+        card.activation = 'relu';
+      },
+      /activation: .*"sigmoid"\|"softmax", got "relu"/,
+    ],
+    [
+      'another schema',
+      (card) => {
+        card.schema_version = 2;
+      },
+      /schema_version: .*1, got 2/,
+    ],
+    [
+      'labels out of order',
+      ({ labels }) => {
+        labels[2]!.class_index = 3;
+      },
+      /labels\.2\.class_index: expected 2, got 3/,
+    ],
+    [
+      'a MID given twice',
+      ({ labels }) => {
+        labels[2]!.mid = labels[1]!.mid;
+      },
+      /labels\.2\.mid: expected distinct MIDs, got \S+ twice/,
+    ],
+    [
+      'no fp32 graph',
+      ({ graphs }) => {
+        graphs.encoder = {} as never;
+      },
+      /graphs\.encoder\.fp32: /,
+    ],
+    [
+      'a file outside the folder',
+      ({ graphs }) => {
+        graphs.encoder.fp32.file = '../encoder.onnx';
+      },
+      /plain file name in the model folder, got "\.\.\/encoder\.onnx"/,
+    ],
+    [
+      'tokens without a tokenizer',
+      (card) => {
+        card.tokens = { codebook_size: 1024, bands: 8 };
+      },
+      /tokens: expected tokens and graphs\.tokenizer both/,
+    ],
+    [
+      'a missing file',
+      ({ graphs }) => {
+        graphs.encoder.fp32.file = 'other.onnx';
+      },
+      /other\.onnx: model\.json names this file, but it is missing/,
+    ],
+    [
+      'a wrong size',
+      ({ graphs }) => {
+        graphs.encoder.fp32.bytes = 17;
+      },
+      /encoder\.fp32\.onnx: expected 17 bytes, got \d+/,
+    ],
+  ];
+  it.each(spoilt)('refuses %s', async (_name, spoil, message) => {
+    await using copy = await TinyCopy.create();
+    await copy.editCard(spoil);
+    await expect(loadModelCard(copy.folder)).rejects.toThrow(message);
+  });
+
+  it('refuses a file that the card does not name, and lets documents pass', async () => {
+    await using copy = await TinyCopy.create();
+    await writeFile(join(copy.folder, 'README.md'), 'about the model');
+    await expect(loadModelCard(copy.folder)).resolves.toMatchObject({ name: 'tiny' });
+    await writeFile(join(copy.folder, 'weights.bin'), '');
+    await expect(loadModelCard(copy.folder)).rejects.toThrow(/weights\.bin: unknown file/);
+  });
+
+  it('says which file it could not read', async () => {
+    await using copy = await TinyCopy.create();
+    await writeFile(join(copy.folder, 'model.json'), '{');
+    await expect(loadModelCard(copy.folder)).rejects.toThrow(/model\.json: expected JSON/);
+    await rm(join(copy.folder, 'model.json'));
+    await expect(loadModelCard(copy.folder)).rejects.toThrow(
+      /model\.json: expected a model card.*ENOENT/,
+    );
+  });
+});

@@ -1,0 +1,149 @@
+/** The small model of the tests, windows of sound, and a look at the processes behind it. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Window } from '../../src/audio/window.js';
+import { loadModelCard, type ModelCard } from '../../src/inference/model-card.js';
+import {
+  createModelRegistry,
+  type ModelRegistry,
+  type ModelRegistryOptions,
+} from '../../src/inference/model-registry.js';
+import { silentObserver } from '../../src/inference/observer.js';
+import type { Log } from '../../src/log.js';
+
+const MODELS_DIR = fileURLToPath(new URL('../fixtures/models', import.meta.url));
+export const TINY_FOLDER = join(MODELS_DIR, 'tiny');
+
+export const tinyCard = (): Promise<ModelCard> => loadModelCard(TINY_FOLDER);
+
+/** A log that keeps its lines. */
+export function recordingLog(): Log & { lines: { level: string; fields: object; text: string }[] } {
+  const lines: { level: string; fields: object; text: string }[] = [];
+  const at = (level: string) => (fields: object, text: string) =>
+    lines.push({ level, fields, text });
+  return { lines, info: at('info'), warn: at('warn'), error: at('error') } as never;
+}
+
+/** A registry on the tiny model, one engine on CPU unless told otherwise. */
+export function startTiny(options: Partial<ModelRegistryOptions> = {}): Promise<ModelRegistry> {
+  return createModelRegistry({
+    modelsDir: MODELS_DIR,
+    provider: 'cpu',
+    precision: 'auto',
+    engines: 1,
+    intraOpThreads: 1,
+    cudaDevices: [0],
+    batchSizes: [1, 4],
+    batchLengthsSeconds: [2, 6, 10],
+    warmup: true,
+    log: recordingLog(),
+    observer: silentObserver,
+    ...options,
+  });
+}
+
+interface WireLabel {
+  class_index: unknown;
+  mid: string;
+  [key: string]: unknown;
+}
+
+/** A model card as it stands in the file, loose enough to be spoilt. */
+export interface WireCard {
+  labels: WireLabel[];
+  graphs: { encoder: { fp32: Record<string, unknown> }; tokenizer?: unknown };
+  [key: string]: unknown;
+}
+
+/** A copy of the tiny model in a models folder of its own, which a test may spoil. */
+export class TinyCopy implements AsyncDisposable {
+  readonly modelsDir: string;
+  readonly folder: string;
+
+  static async create(): Promise<TinyCopy> {
+    const copy = new TinyCopy(await mkdtemp(join(tmpdir(), 'earshot-models-')));
+    await cp(TINY_FOLDER, copy.folder, { recursive: true });
+    return copy;
+  }
+
+  private constructor(modelsDir: string) {
+    this.modelsDir = modelsDir;
+    this.folder = join(modelsDir, 'tiny');
+  }
+
+  async editCard(edit: (card: WireCard) => void): Promise<void> {
+    const path = join(this.folder, 'model.json');
+    const card = JSON.parse(await readFile(path, 'utf8'));
+    edit(card);
+    await writeFile(path, JSON.stringify(card));
+  }
+
+  /** Changes the graph; the card follows unless it is to be left behind. */
+  async editGraph(
+    edit: (graph: Buffer) => void,
+    { card }: { card: 'follows' | 'stays' },
+  ): Promise<void> {
+    const path = join(this.folder, 'encoder.fp32.onnx');
+    const graph = await readFile(path);
+    edit(graph);
+    await writeFile(path, graph);
+    if (card === 'stays') return;
+    const sha256 = createHash('sha256').update(graph).digest('hex');
+    await this.editCard(({ graphs }) => Object.assign(graphs.encoder.fp32, { sha256 }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.modelsDir, { recursive: true });
+  }
+}
+
+/** A window of tones and noise, different for each seed, the same for the same one. */
+export function windowOf(seconds: number, seed = 1): Window {
+  const samples = new Float32Array(Math.round(seconds * 16_000));
+  let noise = seed;
+  for (let i = 0; i < samples.length; i++) {
+    noise = (noise * 48_271) % 2_147_483_647;
+    const tone = Math.sin(2 * Math.PI * (200 + 137 * seed) * (i / 16_000));
+    samples[i] = 0.2 * tone + 0.1 * (noise / 2_147_483_647 - 0.5);
+  }
+  return { samples, startSeconds: 0, durationSeconds: seconds };
+}
+
+/** Largest difference between two vectors of equal length. */
+export function largestDifference(
+  a: Float32Array | undefined,
+  b: Float32Array | undefined,
+): number {
+  if (a === undefined || b === undefined || a.length !== b.length) return Number.NaN;
+  return a.reduce(
+    (largest, value, i) => Math.max(largest, Math.abs(value - (b[i] ?? Number.NaN))),
+    0,
+  );
+}
+
+/** Engine processes that this test process has started and that still live. */
+export function enginePids(parent = process.pid): number[] {
+  const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat=,command='], { encoding: 'utf8' });
+  return table.split('\n').flatMap((line) => {
+    const [pid, ppid, state = 'Z'] = line.trim().split(/\s+/);
+    const isEngine = line.includes('/inference/engine.') && !state.startsWith('Z');
+    return isEngine && Number(ppid) === parent ? [Number(pid)] : [];
+  });
+}
+
+/** Comes back when `condition` holds; the test's own time limit ends a wait in vain. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** CPU time that a process has used, in milliseconds. Linux only. */
+export async function cpuMs(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // User and system time in ticks of 10 ms: fields 14 and 15 of the line.
+  return 10 * (Number(fields[11]) + Number(fields[12]));
+}
