@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Window } from '../../src/audio/window.js';
+import type { EngineSpec } from '../../src/inference/engine-messages.js';
 import { loadModelCard, type ModelCard } from '../../src/inference/model-card.js';
 import {
   createModelRegistry,
@@ -19,6 +20,20 @@ const MODELS_DIR = fileURLToPath(new URL('../fixtures/models', import.meta.url))
 export const TINY_FOLDER = join(MODELS_DIR, 'tiny');
 
 export const tinyCard = (): Promise<ModelCard> => loadModelCard(TINY_FOLDER);
+
+/** What an engine is told to open the model in `folder` on one core. */
+export async function engineSpecOf(folder: string): Promise<EngineSpec> {
+  const card = await loadModelCard(folder);
+  return {
+    folder,
+    graph: card.graphs.encoder.fp32,
+    numLabels: card.labels.length,
+    embeddingDim: card.embeddingDim,
+    provider: 'cpu',
+    deviceId: 0,
+    intraOpThreads: 1,
+  };
+}
 
 /** A log that keeps its lines. */
 export function recordingLog(): Log & { lines: { level: string; fields: object; text: string }[] } {
