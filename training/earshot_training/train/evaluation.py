@@ -9,12 +9,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from earshot_training.audio.fbank import num_rows
 from earshot_training.audio.waveform import read_waveform
 from earshot_training.data.manifest import Clip, clip_list_sha256
 from earshot_training.data.targets import to_multi_hot
+from earshot_training.errors import UserError
 from earshot_training.model.artefact import Artefact, TrainedLabel
+from earshot_training.model.attention import MAX_PATCHES
 from earshot_training.model.beats import Beats
 from earshot_training.train.metrics import (
+    MIN_POSITIVES_FOR_THRESHOLD,
     AccuracyMetrics,
     TaggingMetrics,
     class_accuracy,
@@ -30,15 +34,23 @@ def clip_logits(model: Beats, clips: Sequence[Clip], *, device: torch.device) ->
     model = model.to(device).eval()
     parts: list[Tensor] = []
     for start in range(0, len(clips), BATCH_CLIPS):
-        waveforms = [
-            torch.from_numpy(read_waveform(clip.path))
-            for clip in clips[start : start + BATCH_CLIPS]
-        ]
+        waveforms = [_read(clip, model) for clip in clips[start : start + BATCH_CLIPS]]
         num_samples = torch.tensor([len(waveform) for waveform in waveforms])
         padded = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
         logits = model(padded.to(device), num_samples.to(device)).clip_logits
         parts.append(logits.float().cpu())
     return torch.cat(parts)
+
+
+def _read(clip: Clip, model: Beats) -> Tensor:
+    waveform = read_waveform(clip.path)
+    num_patches = num_rows(len(waveform)) * model.config.bands
+    if num_patches > MAX_PATCHES:
+        raise UserError(
+            f"{clip.path}: expected a clip of at most {MAX_PATCHES} patches (81.9 s), "
+            f"got {num_patches}"
+        )
+    return torch.from_numpy(waveform)
 
 
 def evaluate(artefact: Artefact, clips: Sequence[Clip], *, device: torch.device) -> Artefact:
@@ -103,6 +115,7 @@ def _record(
             "clips_sha256": clip_list_sha256(clips),
             "overlaps_training": overlaps_training(clips, artefact.training),
         },
+        "thresholds": f"highest F1 on these clips, from {MIN_POSITIVES_FOR_THRESHOLD} positives on",
         "labels_scored": sum(label.average_precision is not None for label in metrics.per_label),
         "mean_average_precision": metrics.mean_average_precision,
         "mean_auc": metrics.mean_auc,

@@ -1,0 +1,95 @@
+"""Evaluation: batches equal single clips, records tell what was scored, long clips are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from earshot_training.audio.waveform import read_waveform
+from earshot_training.config import EncoderConfig
+from earshot_training.data.manifest import Clip, clip_list_sha256, read_manifest
+from earshot_training.errors import UserError
+from earshot_training.model.artefact import Artefact, TrainedLabel
+from earshot_training.model.beats import Beats
+from earshot_training.train.evaluation import clip_logits, evaluate, overlaps_training
+from tests.made_clips import BARK, DOG, RAIN, SIREN, write_corpus
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> tuple[Clip, ...]:
+    return read_manifest(write_corpus(tmp_path / "clips"))
+
+
+@pytest.fixture
+def artefact() -> Artefact:
+    """A tagger of four labels, the siren not among those that were trained."""
+    torch.manual_seed(0)
+    config = EncoderConfig(
+        patch_dim=16, dim=16, ffn_dim=32, layers=2, heads=2, conv_pos_kernel=16, conv_pos_groups=4
+    )
+    labels = tuple(
+        TrainedLabel(mid=mid, name=mid, trained=mid != SIREN) for mid in (DOG, BARK, RAIN, SIREN)
+    )
+    return Artefact(
+        model=Beats(config, num_labels=4).eval(),
+        kind="finetuned",
+        activation="sigmoid",
+        labels=labels,
+        training={"data": {"sources": ["made"], "folds": [1]}},
+    )
+
+
+def test_logits_of_a_list_are_those_of_each_clip_alone(artefact: Artefact, clips: tuple[Clip, ...]):
+    logits = clip_logits(artefact.model, clips, device=CPU)
+    assert logits.shape == (24, 4)
+    for row, clip in enumerate(clips):
+        waveform = torch.from_numpy(read_waveform(clip.path))
+        alone = artefact.model(waveform[None], torch.tensor([len(waveform)])).clip_logits[0]
+        torch.testing.assert_close(logits[row], alone, atol=1e-4, rtol=0)
+
+
+def test_the_record_says_what_was_scored(artefact: Artefact, clips: tuple[Clip, ...]):
+    scored = evaluate(artefact, clips, device=CPU)
+    record = scored.evaluation
+    assert record["data"]["clips"] == 24
+    assert record["data"]["clips_sha256"] == clip_list_sha256(clips)
+    assert record["data"]["overlaps_training"] is True
+    assert record["labels_scored"] == 3
+    assert record["accuracy"]["clips"] == 16
+    assert record["accuracy"]["unlabelled_classes"] == ["siren"]
+    dog, _, rain, siren = scored.labels
+    assert record["mean_average_precision"] == pytest.approx(
+        np.mean([label.average_precision for label in scored.labels[:3]])
+    )
+    assert 0 < dog.threshold < 1
+    assert 0 < rain.threshold < 1
+    assert (siren.average_precision, siren.threshold) == (None, None)
+
+
+def test_lists_without_classes_have_no_accuracy(artefact: Artefact, clips: tuple[Clip, ...]):
+    unnamed = [replace(clip, class_name=None) for clip in clips]
+    assert evaluate(artefact, unnamed, device=CPU).evaluation["accuracy"] is None
+
+
+def test_overlap_with_training_is_told_by_set_and_fold(clips: tuple[Clip, ...]):
+    second_fold = [clip for clip in clips if clip.fold == 2]
+    of_fold_1 = {"data": {"sources": ["made"], "folds": [1]}}
+    assert overlaps_training(clips, of_fold_1) is True
+    assert overlaps_training(second_fold, of_fold_1) is False
+    assert overlaps_training(second_fold, {"data": {"sources": ["made"], "folds": []}}) is True
+    assert overlaps_training(clips, {"data": {"sources": ["other"], "folds": []}}) is False
+    assert overlaps_training(clips, {}) is None
+
+
+def test_a_clip_beyond_the_longest_input_is_refused(
+    artefact: Artefact, clips: tuple[Clip, ...], tmp_path: Path
+):
+    path = tmp_path / "long.flac"
+    soundfile.write(path, np.zeros(16_000 * 83), 16_000)
+    with pytest.raises(UserError, match=r"long\.flac: expected a clip of at most 4096 patches"):
+        clip_logits(artefact.model, [replace(clips[0], path=path)], device=CPU)
