@@ -201,6 +201,7 @@ class TrainingLoop(Generic[BatchT]):
             **metrics,
             "learning_rate": rate,
             "gradient_norm": float(norm),
+            "clips": clips,
             "clips_per_second": clips / max(self._clock() - started, 1e-9),
             "audio_seconds": audio_seconds,
         }
