@@ -209,7 +209,7 @@ def test_a_run_does_not_go_on_with_other_tokens(folder, tmp_path, capsys):
         (("pretrain", "pretrain.toml", "--out", "encoder"), "expected a new folder or --resume"),
         (("pretrain", "pretrain.toml", "--out", "nowhere", "--resume"), "found no nowhere"),
         (("pretrain", "pretrain.toml", "--out", "new", "--tokens", "clips"), "a token store"),
-        (("pretrain", "pretrain.toml", "--out", "new", "--max-steps", "0"), "max_steps above 0"),
+        (("pretrain", "pretrain.toml", "--out", "new", "--max-steps", "0"), "expected --max-steps above 0"),
         (
             (
                 "train-tokenizer",

@@ -1,17 +1,17 @@
 """`earshot-train finetune`: clips with labels -> a tagger."""
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from earshot_training.commands.options import SubCommands, add_device_options, use_device
+from earshot_training.commands.options import (
+    SubCommands,
+    add_device_options,
+    add_limit_options,
+    use_device,
+)
 from earshot_training.commands.stop_signal import StopSignal
 from earshot_training.config import to_dict
-from earshot_training.data.manifest import clip_list_sha256
-from earshot_training.errors import UserError
 from earshot_training.labels.audioset import audioset_labels
 from earshot_training.model.artefact import Artefact, TrainedLabel, save_artefact
 from earshot_training.model.beats import Beats
@@ -21,13 +21,15 @@ from earshot_training.train.finetune import (
     create_tagging_run,
     load_finetune_config,
 )
-from earshot_training.train.run_log import RunLog
-from earshot_training.train.source_version import source_version
-
-CHECKPOINT_FILE = "checkpoint.pt"
-CONFIG_FILE = "config.json"
-METRICS_FILE = "metrics.jsonl"
-ARTEFACT_FOLDER = "artefact"
+from earshot_training.train.run_folder import (
+    ARTEFACT_FOLDER,
+    CHECKPOINT_FILE,
+    RunLimits,
+    assert_startable,
+    train_in_folder,
+    training_record,
+    write_config,
+)
 
 
 def add_parser(commands: SubCommands) -> None:
@@ -37,9 +39,7 @@ def add_parser(commands: SubCommands) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--manifest", type=Path, help="instead of the config's data.manifest")
     parser.add_argument("--init", type=Path, metavar="ARTEFACT", help="artefact to start from")
-    parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
-    parser.add_argument("--max-steps", type=int, metavar="N", help="stop after N steps in all")
-    parser.add_argument("--max-minutes", type=float, metavar="M", help="stop after M minutes")
+    add_limit_options(parser)
     add_device_options(parser)
     parser.set_defaults(run=run)
 
@@ -50,16 +50,14 @@ def run(options: argparse.Namespace) -> int:
     Either way the run's folder then holds a checkpoint and an artefact of the averaged weights.
     """
     config = _load_config(options)
-    _assert_startable(options)
+    assert_startable(options.out, resume=options.resume)
     tagging_run = create_tagging_run(
         config,
         checkpoint_path=options.out / CHECKPOINT_FILE,
         device=use_device(options),
         resume=options.resume,
     )
-    options.out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(to_dict(config), indent=2)
-    (options.out / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    write_config(options.out, to_dict(config))
     _train(tagging_run, config, options)
     _save(tagging_run, options.out / ARTEFACT_FOLDER)
     progress, steps = tagging_run.loop.progress, config.loop.steps
@@ -75,18 +73,6 @@ def _load_config(options: argparse.Namespace) -> FinetuneConfig:
     return config if options.init is None else replace(config, init=options.init)
 
 
-def _assert_startable(options: argparse.Namespace) -> None:
-    checkpoint = options.out / CHECKPOINT_FILE
-    if options.resume and not checkpoint.exists():
-        raise UserError(f"expected a checkpoint to resume, found no {checkpoint}")
-    if checkpoint.exists() and not options.resume:
-        raise UserError(f"expected a new folder or --resume, found {checkpoint}")
-    for name in ("max_steps", "max_minutes"):
-        limit = getattr(options, name)
-        if limit is not None and limit <= 0:
-            raise UserError(f"expected --{name.replace('_', '-')} above 0, got {limit}")
-
-
 def _train(tagging_run: TaggingRun, config: FinetuneConfig, options: argparse.Namespace) -> None:
     loop = tagging_run.loop
     num_parameters = sum(parameter.numel() for parameter in tagging_run.model.parameters())
@@ -96,21 +82,18 @@ def _train(tagging_run: TaggingRun, config: FinetuneConfig, options: argparse.Na
         f"{config.loop.steps}",
         flush=True,
     )
-    log = RunLog(
-        options.out / METRICS_FILE,
-        first_step=loop.progress.step,
-        print_every_steps=config.loop.print_every_steps,
-        say=lambda line: print(line, flush=True),
-    )
-    max_seconds = None if options.max_minutes is None else 60 * options.max_minutes
     with StopSignal() as stop:
-        loop.run(
-            log,
-            max_steps=options.max_steps,
-            max_seconds=max_seconds,
-            should_stop=lambda: stop.is_set,
+        train_in_folder(
+            loop,
+            options.out,
+            print_every_steps=config.loop.print_every_steps,
+            limits=RunLimits(
+                max_steps=options.max_steps,
+                max_minutes=options.max_minutes,
+                should_stop=lambda: stop.is_set,
+            ),
+            say=lambda line: print(line, flush=True),
         )
-    log.close()
 
 
 def _save(tagging_run: TaggingRun, folder: Path) -> None:
@@ -122,7 +105,9 @@ def _save(tagging_run: TaggingRun, folder: Path) -> None:
         kind="finetuned",
         activation="sigmoid",
         labels=_trained_labels(tagging_run),
-        training=_training_record(tagging_run),
+        training=training_record(
+            "tagging", tagging_run.loop, tagging_run.clips, tagging_run.run_config
+        ),
     )
     save_artefact(folder, artefact, overwrite=True)
 
@@ -133,28 +118,3 @@ def _trained_labels(tagging_run: TaggingRun) -> tuple[TrainedLabel, ...]:
         TrainedLabel(mid=label.mid, name=label.name, trained=count > 0, positives=count)
         for label, count in zip(audioset_labels(), positives, strict=True)
     )
-
-
-def _training_record(tagging_run: TaggingRun) -> dict[str, object]:
-    """Record what made the weights: data, config, effort, code."""
-    clips, progress = tagging_run.clips, tagging_run.loop.progress
-    return {
-        "objective": "tagging",
-        "finished": tagging_run.loop.is_finished,
-        "steps": progress.step,
-        "clips_seen": progress.clips,
-        "audio_hours_seen": round(progress.audio_seconds / 3600, 3),
-        "cpu_seconds": round(progress.cpu_seconds, 1),
-        "wall_seconds": round(progress.wall_seconds, 1),
-        "data": {
-            "sources": sorted({clip.source for clip in clips}),
-            "folds": sorted({clip.fold for clip in clips if clip.fold is not None}),
-            "clips": len(clips),
-            "hours": round(sum(clip.seconds for clip in clips) / 3600, 3),
-            "licenses": sorted({clip.license for clip in clips if clip.license is not None}),
-            "clips_sha256": clip_list_sha256(clips),
-        },
-        "config": tagging_run.run_config,
-        "code": source_version(),
-        "torch": torch.__version__,
-    }

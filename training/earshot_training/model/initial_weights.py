@@ -5,12 +5,14 @@ from pathlib import Path
 
 from earshot_training.config import EncoderConfig, to_dict
 from earshot_training.errors import UserError
-from earshot_training.model.artefact import load_artefact
+from earshot_training.model.artefact import Artefact, load_artefact
 from earshot_training.model.beats import Beats
 
 
-def load_encoder(model: Beats, folder: Path) -> None:
+def load_encoder(model: Beats, folder: Path) -> Artefact:
     """Copy the encoder of an artefact, its label predictor left out, into the model.
+
+    Returns the artefact, for those who want more of it.
 
     Rates of dropout may differ; sizes and fbank statistics may not.
 
@@ -18,7 +20,8 @@ def load_encoder(model: Beats, folder: Path) -> None:
         UserError: no artefact, or one of another shape or fbank; says what differs.
 
     """
-    found = load_artefact(folder).model
+    artefact = load_artefact(folder)
+    found = artefact.model
     if _sizes(found.config) != _sizes(model.config):
         raise UserError(
             f"{folder}: expected an encoder of {to_dict(_sizes(model.config))}, "
@@ -31,6 +34,7 @@ def load_encoder(model: Beats, folder: Path) -> None:
     state = found.state_dict()
     encoder = {key: value for key, value in state.items() if not key.startswith("predictor.")}
     model.load_state_dict(model.state_dict() | encoder)
+    return artefact
 
 
 def _sizes(config: EncoderConfig) -> EncoderConfig:

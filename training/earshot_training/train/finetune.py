@@ -1,6 +1,5 @@
 """A tagging run put together: config -> clips, targets, model, objective and loop."""
 
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,18 @@ from earshot_training.config import (
     ConfigError,
     EncoderConfig,
     FbankStatistics,
-    parse_section,
     to_dict,
 )
+from earshot_training.config_file import load_config
 from earshot_training.data.batches import ClipBatches
 from earshot_training.data.clip_waveforms import WaveformCache
 from earshot_training.data.dataset import ClipDataset
 from earshot_training.data.manifest import Clip, clip_list_sha256, in_folds, read_manifest
 from earshot_training.data.sampler import ClipSampler, balanced_clip_weights
 from earshot_training.data.targets import ClipTargets, create_targets
-from earshot_training.errors import UserError
 from earshot_training.labels.audioset import audioset_labels
-from earshot_training.model.artefact import load_artefact
 from earshot_training.model.beats import Beats
+from earshot_training.model.initial_weights import load_encoder
 from earshot_training.objectives.tagging import TaggingConfig, TaggingObjective, initialise_head
 from earshot_training.train.averaging import AveragingConfig
 from earshot_training.train.loop import LoopConfig, LoopSettings, TrainingLoop
@@ -86,14 +84,7 @@ def load_finetune_config(path: Path) -> FinetuneConfig:
         ConfigError: a key unknown, missing or of a wrong type.
 
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: expected a TOML config, got: {error}") from error
-    try:
-        config = parse_section(FinetuneConfig, table)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    config = load_config(FinetuneConfig, path)
     return replace(
         config,
         data=replace(config.data, manifest=path.parent / config.data.manifest),
@@ -164,15 +155,7 @@ def _create_model(config: FinetuneConfig, targets: ClipTargets, *, load_init: bo
 @torch.no_grad()
 def _load_init(model: Beats, path: Path, *, trained: torch.Tensor) -> None:
     """Start from an artefact: its encoder, and its head for labels that both runs train."""
-    artefact = load_artefact(path)
-    _assert_fits(artefact.model.config, model.config, path)
-    if artefact.model.statistics != model.statistics:
-        raise UserError(
-            f"{path}: expected fbank statistics {model.statistics}, got {artefact.model.statistics}"
-        )
-    state = artefact.model.state_dict()
-    body = {name: value for name, value in state.items() if not name.startswith("predictor.")}
-    model.load_state_dict(body, strict=False)
+    artefact = load_encoder(model, path)
     if artefact.labels is None or model.predictor is None or artefact.model.predictor is None:
         return
     row_of = {label.mid: row for row, label in enumerate(artefact.labels) if label.trained}
@@ -181,15 +164,3 @@ def _load_init(model: Beats, path: Path, *, trained: torch.Tensor) -> None:
             source = artefact.model.predictor
             model.predictor.weight[row] = source.weight[row_of[label.mid]]
             model.predictor.bias[row] = source.bias[row_of[label.mid]]
-
-
-def _assert_fits(found: EncoderConfig, wanted: EncoderConfig, path: Path) -> None:
-    if _without_dropout(found) != _without_dropout(wanted):
-        raise UserError(f"{path}: expected an encoder of {to_dict(wanted)}, got {to_dict(found)}")
-
-
-def _without_dropout(config: EncoderConfig) -> EncoderConfig:
-    """Leave only what shapes the weights: a run may drop out more than the one before it."""
-    return replace(
-        config, dropout=0.0, attention_dropout=0.0, activation_dropout=0.0, layer_drop=0.0
-    )

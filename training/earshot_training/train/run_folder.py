@@ -40,7 +40,8 @@ class RunLimits:
         for name in ("max_steps", "max_minutes"):
             limit = getattr(self, name)
             if limit is not None and limit <= 0:
-                raise UserError(f"expected {name} above 0, got {limit}")
+                option = name.replace("_", "-")
+                raise UserError(f"expected --{option} above 0, got {limit}")
 
 
 def assert_startable(folder: Path, *, resume: bool) -> None:
