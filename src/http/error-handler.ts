@@ -9,7 +9,7 @@ import { contextOf } from './request-context.js';
 export function errorHandler(log: Log): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
     if (error instanceof ClientGoneError) return;
-    const known = isBadUrl(error) ? notFound(request) : toServiceError(error);
+    const known = error instanceof URIError ? badName() : toServiceError(error);
     if (known.code === 'internal') {
       log.error({ request_id: contextOf(request).id, err: error }, 'unexpected error');
     }
@@ -38,7 +38,7 @@ function sendProblem(error: ServiceError, request: Request, response: Response):
   response.send(JSON.stringify(toProblem(error, context.id)));
 }
 
-/** Express throws on a path such as `/v1/models/%` before any route sees it. */
-function isBadUrl(error: unknown): boolean {
-  return error instanceof URIError;
+/** Express throws on `/v1/models/%`, the only kind of path with a name in it, before the route sees it. */
+function badName(): ServiceError {
+  return new ServiceError('unknown_model', 'Expected a percent-encoded name in the path, got none');
 }

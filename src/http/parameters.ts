@@ -58,8 +58,9 @@ export function createParameterParser(document: OpenApiDocument): ParseParameter
     if (schema === undefined) throw new Error(`openapi.yaml: no operation ${operation}`);
     const given = merge(query, fields, Object.keys(schema.properties));
     const values = { ...given };
-    if (!schema.check(values))
-      throw invalidValue(schema.properties, given, schema.check.errors ?? []);
+    const isValid = schema.check(values);
+    const faulty = isValid ? infinite(values) : named(schema.check.errors ?? []);
+    if (faulty.length > 0) throw invalidValue(schema.properties, given, faulty);
     return values as unknown as ParametersOf<Op>;
   };
 }
@@ -100,15 +101,26 @@ function givenTwice(name: string): ServiceError {
 function invalidValue(
   properties: Record<string, JsonSchema>,
   given: Record<string, unknown>,
-  errors: readonly { instancePath: string }[],
+  names: readonly string[],
 ): ServiceError {
-  const names = [...new Set(errors.map(({ instancePath }) => instancePath.slice(1)))];
   const faults = names.map((parameter) => {
     const expected = describe(properties[parameter] ?? {});
     return { parameter, detail: `Expected ${expected}, got ${shown(given[parameter])}` };
   });
   const detail = faults.map((fault) => `${fault.parameter}: ${fault.detail}`).join('; ');
   return new ServiceError('invalid_value', detail, { errors: faults });
+}
+
+/** Parameters that Ajv found fault with. */
+function named(errors: readonly { instancePath: string }[]): string[] {
+  return [...new Set(errors.map(({ instancePath }) => instancePath.slice(1)))];
+}
+
+/** Ajv turns "Infinity" and "1e999" into a number, and then holds it to no limit. */
+function infinite(values: Record<string, unknown>): string[] {
+  return Object.keys(values).filter(
+    (name) => values[name] === Infinity || values[name] === -Infinity,
+  );
 }
 
 function shown(value: unknown): string {

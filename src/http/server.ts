@@ -29,7 +29,9 @@ export function createHttpServer(
     connectionsCheckingInterval: CHECK_INTERVAL_MS,
   });
   const open = new Set<ServerResponse>();
+  const known = new WeakSet<Socket>();
   const listener: RequestListener = (request, response) => {
+    known.add(request.socket);
     open.add(response);
     response.once('close', () => open.delete(response));
     app(request, response);
@@ -38,7 +40,11 @@ export function createHttpServer(
   server.on('request', listener);
   // The app asks for the body only when it wants it: a refusal then costs the client no upload.
   server.on('checkContinue', listener);
-  server.on('clientError', (error, socket) => refuse(error, socket as Socket, log));
+  server.on('clientError', (error, socket: Socket) => {
+    // What the app has begun, the app ends; a second reply would be taken for another's.
+    if (known.has(socket) || !socket.writable) socket.destroy();
+    else refuse(error, socket, log);
+  });
   return { server, close: (options) => close(server, open, options) };
 }
 
@@ -58,11 +64,6 @@ async function close(
 
 /** Node found no request in the bytes of a connection; the app never saw it. */
 function refuse(error: NodeJS.ErrnoException, socket: Socket, log: Log): void {
-  // Something was answered already: a second reply on the connection would be taken for another's.
-  if (!socket.writable || socket.bytesWritten > 0) {
-    socket.destroy();
-    return;
-  }
   const requestId = randomUUID();
   const known = toRefusal(error);
   const body = JSON.stringify(toProblem(known, requestId));

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import type { Request, Response } from 'express';
 import multer from 'multer';
@@ -60,6 +61,8 @@ export class Upload {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(timedOut(limits)), limits.uploadTimeoutMs);
     const signal = AbortSignal.any([options.signal, stop.signal]);
+    // Every file that is being written listens to it.
+    setMaxListeners(0, signal);
     const reading = { request, response, limits, stop, signal };
     let numBodyBytes = 0;
     request.on('data', (piece: Buffer) => {
