@@ -19,19 +19,17 @@ def relative_bucket_ids(num_buckets: int, max_distance: int) -> Tensor:
 
     The first half of the buckets serves keys at or before the query, the second those after it.
     Within a half, distances are exact up to half its buckets and logarithmic from there on.
-    Computed once in float64: no logarithm is left to the graph and no edge to float32.
+    Computed once, so that no logarithm is left to the graph, and in float32 as in the released
+    code, so that the edges of the logarithmic buckets lie where its edges lie.
     """
     half = num_buckets // 2
     exact = half // 2
-
-    def bucket(distance: int) -> int:
-        side, size = (half if distance > 0 else 0), abs(distance)
-        if size < exact:
-            return side + size
-        share = math.log(size / exact) / math.log(max_distance / exact)
-        return side + min(half - 1, exact + int(share * (half - exact)))
-
-    return torch.tensor([bucket(distance) for distance in range(1 - MAX_PATCHES, MAX_PATCHES)])
+    distances = torch.arange(1 - MAX_PATCHES, MAX_PATCHES)
+    sizes = distances.abs()
+    shares = torch.log(sizes.clamp(min=1).float() / exact) / math.log(max_distance / exact)
+    logarithmic = exact + (shares * (half - exact)).long()
+    buckets = torch.where(sizes < exact, sizes, logarithmic.clamp(max=half - 1))
+    return torch.where(distances > 0, half + buckets, buckets)
 
 
 class RelativePositionBias(nn.Module):
