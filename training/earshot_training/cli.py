@@ -9,7 +9,11 @@ from earshot_training.commands import (
     evaluate,
     export,
     finetune,
+    import_beats,
+    iterate,
     pretrain,
+    probe,
+    report,
     tokenize,
     train_tokenizer,
 )
@@ -24,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = create_parser().parse_args(arguments)
     try:
         status: int = options.run(options)
-    except (UserError, ConfigError) as error:
+    except (UserError, ConfigError, OSError) as error:
         print(f"earshot-train: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR_STATUS
     return status
@@ -36,7 +40,19 @@ def create_parser() -> argparse.ArgumentParser:
         prog="earshot-train", description="Train, score and export Earshot's models."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    listed = (data, pretrain, train_tokenizer, tokenize, finetune, evaluate, export)
+    listed = (
+        data,
+        pretrain,
+        train_tokenizer,
+        tokenize,
+        iterate,
+        report,
+        finetune,
+        probe,
+        evaluate,
+        export,
+        import_beats,
+    )
     for command in listed:
         command.add_parser(commands)
     return parser

@@ -185,6 +185,13 @@ def test_a_graph_that_gives_nan_fails_the_parity_check() -> None:
         assert_parity(model, graph, noise_waveforms()[:1])
 
 
-def test_needs_a_predictor() -> None:
-    with pytest.raises(ValueError, match="Expected a model with a label predictor"):
-        create_encoder_graph(pretrained_model())
+def test_a_model_without_a_predictor_has_logits_of_no_label() -> None:
+    graph = create_encoder_graph(pretrained_model())
+    waveforms = [cases()[name].waveform[0].numpy() for name in MIXED]
+    parity = assert_parity(pretrained_model(), graph, waveforms)
+    assert parity.alone["clip_logits"] == parity.batch["row_logits"] == 0
+    batch, num_samples = pad_waveforms(waveforms)
+    inputs = {"waveform": batch, "num_samples": num_samples}
+    logits, row_logits = create_session(graph).run(["clip_logits", "row_logits"], inputs)
+    assert logits.shape == (5, 0)
+    assert row_logits.shape == (5, 31, 0)

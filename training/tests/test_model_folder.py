@@ -112,11 +112,6 @@ def test_a_graph_that_differs_leaves_no_folder(
 @pytest.mark.parametrize(
     ("artefact", "changed", "message"),
     [
-        (
-            Artefact(model=Beats(TINY_CONFIG), kind="pretrained"),
-            {},
-            "Expected a fine-tuned model with labels",
-        ),
         (None, {"name": "Tiny Model"}, "Expected a name of a-z.* got 'Tiny Model'"),
         (None, {"precisions": ("fp32", "int8")}, r"Expected precisions \('fp32',\), got"),
         (

@@ -6,12 +6,16 @@ from pathlib import Path
 from earshot_training.commands.options import SubCommands
 from earshot_training.export.model_folder import PRECISIONS, write_model_folder
 from earshot_training.model.artefact import load_artefact
+from earshot_training.tokenizer.artefact import load_tokenizer
 
 
 def add_parser(commands: SubCommands) -> None:
     """Declare the command and its options."""
     parser = commands.add_parser("export", help="write an artefact as a model folder (ONNX)")
     parser.add_argument("artefact", type=Path, metavar="ARTEFACT")
+    parser.add_argument(
+        "--tokenizer", type=Path, metavar="ARTEFACT", help="a tokenizer to go with the model"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="models/NAME")
     parser.add_argument("--name", help="default: the name of the folder")
     parser.add_argument("--revision", default="1")
@@ -30,15 +34,19 @@ def add_parser(commands: SubCommands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the graphs and the card; refuses when ONNX and PyTorch differ by more than 1e-4."""
+    artefact = load_artefact(options.artefact)
+    tokenizer = None if options.tokenizer is None else load_tokenizer(options.tokenizer)
     parity = write_model_folder(
         options.out,
-        load_artefact(options.artefact),
+        artefact,
         name=options.name or options.out.name,
         revision=options.revision,
         license=options.license,
         description=options.description,
+        tokenizer=tokenizer,
         precisions=options.precisions,
         overwrite=options.overwrite,
     )
-    print(f"{options.out}: {parity}")
+    difference = max(*parity.encoder.alone.values(), *parity.encoder.batch.values())
+    print(f"{options.out}: ONNX within {difference:.1g} of PyTorch")
     return 0

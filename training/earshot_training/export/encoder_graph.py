@@ -1,4 +1,4 @@
-"""A fine-tuned model as the encoder graph of the model folder."""
+"""A model as the encoder graph of the model folder."""
 
 import onnx
 from torch import nn
@@ -18,17 +18,19 @@ def create_encoder_graph(model: Beats) -> onnx.ModelProto:
     Inputs: `waveform` float32 (batch, samples) in [-1, 1] at 16 kHz, zero past each clip's end;
     `num_samples` int64 (batch,). At least 2800 samples (one row), at most 4096 patches (81.9 s).
     Outputs: `clip_logits` (batch, labels), `clip_embedding` (batch, dim), `row_logits` (batch,
-    rows, labels), `row_embeddings` (batch, rows, dim); rows past a clip's end are zero.
+    rows, labels), `row_embeddings` (batch, rows, dim); rows past a clip's end are zero. A model
+    without a label predictor has logits of no label: their last dimension is 0.
     """
-    if model.predictor is None:
-        raise ValueError("Expected a model with a label predictor, got one without")
     graph = GraphBuilder()
     waveform = graph.input("waveform", FLOAT, ["batch", "samples"])
     num_samples = graph.input("num_samples", INT64, ["batch"])
     grid = add_front(graph, model.fbank, model.config, waveform, num_samples)
     patch_vectors = add_backbone(graph, model, grid)
     _add_embeddings(graph, model, grid, patch_vectors)
-    _add_logits(graph, model.predictor, grid)
+    if model.predictor is None:
+        _add_no_logits(graph)
+    else:
+        _add_logits(graph, model.predictor, grid)
     dim, labels = model.config.dim, model.num_labels
     graph.output("clip_logits", FLOAT, ["batch", labels])
     graph.output("clip_embedding", FLOAT, ["batch", dim])
@@ -53,3 +55,9 @@ def _add_logits(graph: GraphBuilder, predictor: nn.Linear, grid: PatchGrid) -> N
     graph.node("Mul", logits, grid.row_valid, name="row_logits")
     product = graph.node("MatMul", "clip_embedding", weight, name="predictor.clip_product")
     graph.node("Add", product, bias, name="clip_logits")
+
+
+def _add_no_logits(graph: GraphBuilder) -> None:
+    for logits, embeddings in (("clip_logits", "clip_embedding"), ("row_logits", "row_embeddings")):
+        start, end, axis = graph.integers(0), graph.integers(0), graph.integers(-1)
+        graph.node("Slice", embeddings, start, end, axis, name=logits)

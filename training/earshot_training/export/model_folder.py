@@ -1,21 +1,22 @@
 """The model folder: an artefact as ONNX graphs and model.json, all that the service reads."""
 
-import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import onnx
+from typing import Any, NamedTuple
 
 from earshot_training.atomic_folder import atomic_folder
 from earshot_training.audio.fbank import FRAME_LENGTH, FRAME_SHIFT, PATCH_FRAMES, SAMPLE_RATE
 from earshot_training.config import to_dict
 from earshot_training.errors import UserError
 from earshot_training.export.encoder_graph import create_encoder_graph
+from earshot_training.export.graph_file import write_graph
 from earshot_training.export.parity import Parity, Waveform, assert_parity, noise_waveforms
+from earshot_training.export.token_parity import TokenParity, assert_token_parity
+from earshot_training.export.tokenizer_graph import create_tokenizer_graph
 from earshot_training.model.artefact import Artefact
+from earshot_training.tokenizer.artefact import TokenizerArtefact
 
 SCHEMA_VERSION = 1
 CARD_FILE = "model.json"
@@ -23,6 +24,13 @@ PRECISIONS = ("fp32",)
 WINDOW_SECONDS = 10
 MIN_SAMPLES = FRAME_LENGTH + (PATCH_FRAMES - 1) * FRAME_SHIFT
 ROWS_PER_SECOND = SAMPLE_RATE / (PATCH_FRAMES * FRAME_SHIFT)
+
+
+class FolderParity(NamedTuple):
+    """How the graphs of a folder compare with PyTorch."""
+
+    encoder: Parity
+    tokenizer: TokenParity | None
 
 
 def write_model_folder(
@@ -33,63 +41,96 @@ def write_model_folder(
     revision: str,
     license: str,  # noqa: A002 (the name in model.json)
     description: str,
+    tokenizer: TokenizerArtefact | None = None,
     precisions: Sequence[str] = PRECISIONS,
     overwrite: bool = False,
     parity_waveforms: Sequence[Waveform] | None = None,
-) -> Parity:
-    """Export a fine-tuned artefact to the folder `out`, whole or not at all.
+) -> FolderParity:
+    """Export an artefact, with a tokenizer if given, to the folder `out`, whole or not at all.
 
-    Before the folder is put in place, the graph's outputs are compared with PyTorch's on
+    A model that was not fine-tuned has an empty list of labels and gives embeddings only. Before
+    the folder is put in place, the graphs' outputs are compared with PyTorch's on
     `parity_waveforms` (16 kHz, at least 2800 samples; bursts of noise if not given); a difference
     above 1e-4 is a ParityError. Returns the differences. Float32 is the only precision yet.
     """
-    _assert_exportable(artefact, name, precisions)
-    graph = create_encoder_graph(artefact.model)
+    _assert_exportable(artefact, tokenizer, name, precisions)
+    waveforms = parity_waveforms or noise_waveforms()
     with atomic_folder(out, overwrite=overwrite) as fresh:
-        encoder = {"fp32": _write_graph(fresh / "encoder.fp32.onnx", graph)}
-        card = {
-            "schema_version": SCHEMA_VERSION,
+        encoder_path, tokenizer_path = fresh / "encoder.fp32.onnx", fresh / "tokenizer.fp32.onnx"
+        graphs = {
+            "encoder": {"fp32": write_graph(encoder_path, create_encoder_graph(artefact.model))}
+        }
+        encoder_parity = assert_parity(artefact.model, encoder_path, waveforms)
+        tokenizer_parity = None
+        if tokenizer is not None:
+            graph = create_tokenizer_graph(tokenizer.tokenizer)
+            graphs["tokenizer"] = {"fp32": write_graph(tokenizer_path, graph)}
+            tokenizer_parity = assert_token_parity(tokenizer.tokenizer, tokenizer_path, waveforms)
+        identity = {
             "name": name,
             "revision": revision,
             "license": license,
             "description": description,
-            "sample_rate": SAMPLE_RATE,
-            "min_samples": MIN_SAMPLES,
-            "window_seconds": WINDOW_SECONDS,
-            "activation": artefact.activation,
-            "labels": [],
-            "embedding": {"dim": artefact.model.config.dim},
-            "rows": {"per_second": ROWS_PER_SECOND},
-            "tokens": None,
-            "graphs": {"encoder": encoder},
-            "training": artefact.training,
-            "evaluation": artefact.evaluation,
         }
-        text = _card_text(card, _label_entries(artefact))
+        text = _card_text(_card(artefact, tokenizer, identity, graphs), _label_entries(artefact))
         (fresh / CARD_FILE).write_text(text, encoding="utf-8")
-        written = onnx.load(fresh / "encoder.fp32.onnx")
-        return assert_parity(artefact.model, written, parity_waveforms or noise_waveforms())
+    return FolderParity(encoder_parity, tokenizer_parity)
 
 
-def _assert_exportable(artefact: Artefact, name: str, precisions: Sequence[str]) -> None:
-    if artefact.labels is None:
-        raise UserError("Expected a fine-tuned model with labels, got one without")
-    if artefact.model.config.patch_size != PATCH_FRAMES:
-        raise UserError(
-            f"Expected patches of {PATCH_FRAMES} frames, which the service's rows of 160 ms are, "
-            f"got {artefact.model.config.patch_size}"
-        )
+def _card(
+    artefact: Artefact,
+    tokenizer: TokenizerArtefact | None,
+    identity: Mapping[str, str],
+    graphs: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything but the labels."""
+    training, tokens = artefact.training, None
+    if tokenizer is not None:
+        training = {**training, "tokenizer": tokenizer.training}
+        tokens = {
+            "codebook_size": tokenizer.tokenizer.codebook_size,
+            "bands": tokenizer.tokenizer.bands,
+        }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **identity,
+        "sample_rate": SAMPLE_RATE,
+        "min_samples": MIN_SAMPLES,
+        "window_seconds": WINDOW_SECONDS,
+        # Without labels there is nothing to activate; the card has to name one all the same.
+        "activation": artefact.activation or "sigmoid",
+        "labels": [],
+        "embedding": {"dim": artefact.model.config.dim},
+        "rows": {"per_second": ROWS_PER_SECOND},
+        "tokens": tokens,
+        "graphs": graphs,
+        "training": training,
+        "evaluation": artefact.evaluation,
+    }
+
+
+def _assert_exportable(
+    artefact: Artefact,
+    tokenizer: TokenizerArtefact | None,
+    name: str,
+    precisions: Sequence[str],
+) -> None:
+    encoders = [artefact.model] + ([] if tokenizer is None else [tokenizer.tokenizer.encoder])
+    for encoder in encoders:
+        if encoder.config.patch_size != PATCH_FRAMES:
+            raise UserError(
+                f"Expected patches of {PATCH_FRAMES} frames, which the service's rows of 160 ms "
+                f"are, got {encoder.config.patch_size}"
+            )
+        if encoder.statistics != artefact.model.statistics:
+            raise UserError(
+                f"Expected a tokenizer with the model's {artefact.model.statistics}, "
+                f"got {encoder.statistics}"
+            )
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
         raise UserError(f"Expected a name of a-z, 0-9, '.', '_' and '-', got {name!r}")
     if tuple(precisions) != PRECISIONS:
         raise UserError(f"Expected precisions {PRECISIONS}, got {tuple(precisions)}")
-
-
-def _write_graph(path: Path, graph: onnx.ModelProto) -> dict[str, Any]:
-    content = graph.SerializeToString(deterministic=True)
-    path.write_bytes(content)
-    digest = hashlib.sha256(content).hexdigest()
-    return {"file": path.name, "bytes": len(content), "sha256": digest}
 
 
 def _label_entries(artefact: Artefact) -> list[dict[str, Any]]:
@@ -105,4 +146,6 @@ def _card_text(card: dict[str, Any], labels: list[dict[str, Any]]) -> str:
         f"    {json.dumps(label, ensure_ascii=False, allow_nan=False)}" for label in labels
     )
     text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
-    return text.replace('"labels": []', f'"labels": [\n{lines}\n  ]', 1) + "\n"
+    if labels:
+        text = text.replace('"labels": []', f'"labels": [\n{lines}\n  ]', 1)
+    return text + "\n"

@@ -1,18 +1,29 @@
-"""Tokenizer checkpoints of the released BEATs code in our form.
+"""Tokenizers of the released BEATs code in our form.
 
 Source: microsoft/unilm, `beats/Tokenizers.py` and `beats/quantizer.py`.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from earshot_training.config import EncoderConfig
 from earshot_training.errors import UserError
-from earshot_training.model.released import map_released_state
+from earshot_training.model.artefact import load_weights
+from earshot_training.model.released import (
+    Shapes,
+    assert_released_state,
+    map_released_config,
+    map_released_weights,
+    released_count,
+    released_shapes,
+)
+from earshot_training.model.released_file import errors_name, read_released_checkpoint
+from earshot_training.tokenizer.artefact import TokenizerArtefact
 from earshot_training.tokenizer.codebook import CodebookConfig
-from earshot_training.tokenizer.distilled import DistilledTokenizerConfig
+from earshot_training.tokenizer.distilled import DistilledTokenizer, DistilledTokenizerConfig
 
 QUANTISER_KEYS = {
     "quantize_layer.0.weight": "head.0.weight",
@@ -24,39 +35,63 @@ QUANTISER_KEYS = {
     "quantize.embedding.initted": "codebook.is_started",
 }
 
-UNUSED_KEYS = ("quantize.embedding.embed_avg", "quantize.embedding.cluster_size")
-"""The first is never updated, the second is what k-means left behind."""
+
+def load_released_tokenizer(path: Path) -> TokenizerArtefact:
+    """Read a tokenizer; it is on the CPU, in evaluation mode.
+
+    A UserError names the file, what was expected and what came.
+    """
+    checkpoint = read_released_checkpoint(path)
+    with errors_name(path):
+        config, weights = map_released_tokenizer_state(checkpoint.cfg, checkpoint.state)
+        tokenizer = DistilledTokenizer(config)
+        load_weights(tokenizer, weights, source="weights")
+    return TokenizerArtefact(
+        tokenizer=tokenizer.eval(), training={"imported_from": checkpoint.provenance}
+    )
 
 
 def map_released_tokenizer_state(
     cfg: Mapping[str, Any], state: Mapping[str, Tensor]
 ) -> tuple[DistilledTokenizerConfig, dict[str, Tensor]]:
-    """Turn a released tokenizer's configuration and state dict into ours.
+    """Turn the configuration and state dict of a released tokenizer into ours.
 
-    A missing quantiser key or one of another model is a UserError; the encoder's keys are checked
-    when the weights are loaded.
+    The rules are those of `map_released_state`; a codebook that was never started is a UserError.
     """
-    rest = {key: value for key, value in state.items() if key not in UNUSED_KEYS}
-    mapped = {ours: _take(rest, theirs) for theirs, ours in QUANTISER_KEYS.items()}
-    mapped["codebook.is_started"] = mapped["codebook.is_started"].reshape(())
-    encoder, encoder_state = map_released_state(cfg, rest)
-    mapped |= {f"encoder.{key}": value for key, value in encoder_state.items()}
+    if not any(key.startswith("quantize") for key in state):
+        raise UserError("expected the checkpoint of a tokenizer, got that of an encoder")
+    encoder = map_released_config(cfg)
     codebook = CodebookConfig(
-        codebook_size=_size(cfg, "quant_n"), codebook_dim=_size(cfg, "quant_dim")
+        codebook_size=released_count(cfg, "quant_n"), codebook_dim=released_count(cfg, "quant_dim")
     )
-    return DistilledTokenizerConfig(encoder=encoder, codebook=codebook), {
-        key: value.to(torch.float32) for key, value in mapped.items()
+    shapes = released_shapes(encoder) | _quantiser_shapes(encoder, codebook)
+    assert_released_state(state, shapes, kind="a tokenizer")
+    quantiser = {ours: state[theirs].float() for theirs, ours in QUANTISER_KEYS.items()}
+    quantiser["codebook.is_started"] = quantiser["codebook.is_started"].reshape(())
+    if not quantiser["codebook.is_started"]:
+        raise UserError("quantize.embedding.initted: expected a codebook that was trained, got 0")
+    of_encoder = {key: state[key] for key in released_shapes(encoder)}
+    mapped = {
+        f"encoder.{key}": value for key, value in map_released_weights(encoder, of_encoder).items()
     }
+    return DistilledTokenizerConfig(encoder=encoder, codebook=codebook), mapped | quantiser
 
 
-def _take(state: dict[str, Tensor], key: str) -> Tensor:
-    if key not in state:
-        raise UserError(f"expected {key} in the checkpoint of a tokenizer")
-    return state.pop(key)
+def _quantiser_shapes(encoder: EncoderConfig, codebook: CodebookConfig) -> Shapes:
+    """Keys and shapes behind the encoder.
 
-
-def _size(cfg: Mapping[str, Any], key: str) -> int:
-    size = cfg.get(key)
-    if not isinstance(size, int) or size < 1:
-        raise UserError(f"cfg.{key}: expected a number of at least 1, got {size!r}")
-    return size
+    Two of them are not taken over: `embed_avg`, which is never updated, and the `cluster_size` of
+    `quantize.embedding`, which k-means left behind.
+    """
+    dim, size, code_dim = encoder.dim, codebook.codebook_size, codebook.codebook_dim
+    return {
+        "quantize_layer.0.weight": (dim, dim),
+        "quantize_layer.0.bias": (dim,),
+        "quantize_layer.2.weight": (code_dim, dim),
+        "quantize_layer.2.bias": (code_dim,),
+        "quantize.embedding.weight": (size, code_dim),
+        "quantize.embedding.embed_avg": (size, code_dim),
+        "quantize.embedding.cluster_size": (size,),
+        "quantize.embedding.initted": (1,),
+        "quantize.cluster_size": (size,),
+    }
