@@ -18,7 +18,10 @@ from earshot_training.data.targets import create_targets
 from earshot_training.errors import UserError
 from tests.made_clips import BARK, DOG, RAIN, SIREN, write_corpus
 
-REAL_CLIPS = sorted((Path(__file__).parents[2] / "test" / "fixtures" / "clips").glob("*.*"))
+CLIPS_FOLDER = Path(__file__).parents[2] / "test" / "fixtures" / "clips"
+REAL_CLIPS = sorted(
+    path for path in CLIPS_FOLDER.iterdir() if path.suffix in (".wav", ".flac", ".ogg")
+)
 
 
 def make_dataset(folder: Path, cache: str) -> ClipDataset:
@@ -131,8 +134,6 @@ def test_what_is_no_clip_is_refused_by_name(tmp_path: Path):
 
 @pytest.mark.parametrize("path", REAL_CLIPS, ids=lambda path: path.name)
 def test_real_clips_are_read(path: Path):
-    if path.suffix not in (".wav", ".ogg", ".flac"):
-        pytest.skip("not a clip")
     expected = soundfile.info(path).duration * 16_000
     waveform = read_waveform(path)
     assert abs(len(waveform) - expected) <= 1
