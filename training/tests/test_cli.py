@@ -157,6 +157,7 @@ def test_data_check_names_every_broken_file(workplace: Path, capsys: pytest.Capt
         (["finetune", "tiny.toml", "--out", "r", "--manifest", "no.jsonl"], "expected a manifest"),
         (["evaluate", "absent", "--manifest", "clips/manifest.jsonl"], "absent"),
         (["export", "absent", "--out", "m", "--license", "x", "--description", "y"], "absent"),
+        (["finetune", "tiny.toml", "--out", "tiny.toml/run", *ONE_CPU], "Not a directory"),
         (["data", "esc50", "clips", "--out", "m.jsonl"], "expected ESC-50"),
         (["data", "check", "tiny.toml"], "tiny.toml:2: expected a JSON object"),
     ],
