@@ -69,7 +69,12 @@ function addAudioRoutes(app: Express, deps: AppDeps): void {
   const isReady = () => registry.ready();
   const admission = new Admission({ ...config, lifecycle, isReady, metrics });
   const audio: AudioRouteDeps = {
-    ...{ registry, decoder, spool, admission, parseParameters, log },
+    registry,
+    decoder,
+    spool,
+    admission,
+    parseParameters,
+    log,
     limits: config,
   };
   route(app, '/v1/tags', { post: tagRoute(audio) });

@@ -55,7 +55,15 @@ export async function startService(config: Config, log: Log): Promise<Service> {
   };
   const formats = ACCEPTED_FORMATS;
   const app = createApp({
-    ...{ config, registry, decoder, formats, spool, lifecycle, metrics, openApi, log },
+    config,
+    registry,
+    decoder,
+    formats,
+    spool,
+    lifecycle,
+    metrics,
+    openApi,
+    log,
   });
   const http = createHttpServer(app, { ...config, log });
   try {
@@ -103,7 +111,11 @@ async function openModels(config: Config, log: Log, metrics: Metrics): Promise<M
     const graph = card.graphs.encoder[precision] ?? card.graphs.encoder.fp32;
     const { name, revision } = card;
     metrics.describeModel({
-      ...{ name, revision, precision, provider: provider.active, sha256: graph.sha256 },
+      name,
+      revision,
+      precision,
+      provider: provider.active,
+      sha256: graph.sha256,
     });
   }
   return registry;

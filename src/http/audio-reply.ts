@@ -14,7 +14,9 @@ export function toAudio(format: ClipFormat): Schemas['Audio'] {
   const { container, codec, decoder, channels } = format;
   return {
     duration_seconds: toThreeDecimals(format.durationSeconds),
-    ...{ container, codec, decoder },
+    container,
+    codec,
+    decoder,
     sample_rate: format.sampleRate,
     channels,
   };

@@ -122,7 +122,10 @@ async function answerClips<Op extends AudioOperation, T extends HeardClip>(
   const counted = admission.counting(decoder, model);
   const analyze = async (clip: ClipFile): Promise<T> => {
     const heard = await endpoint.analyze(clip, parameters, {
-      ...{ decoder: counted, model, observer: context, signal },
+      decoder: counted,
+      model,
+      observer: context,
+      signal,
     });
     context.audioSeconds += heard.audioSeconds;
     context.windows += heard.windows;

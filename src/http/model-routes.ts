@@ -39,7 +39,10 @@ export function listLabelsRoute({ registry, parseParameters }: ModelRouteDeps): 
       .filter((label) => q === undefined || isFoundBy(label, q))
       .map(toLabel);
     const reply: Schemas['LabelList'] = {
-      ...{ object: 'list', model: card.name, total: data.length, data },
+      object: 'list',
+      model: card.name,
+      total: data.length,
+      data,
     };
     response.json(reply);
   };
@@ -73,7 +76,9 @@ function toModel(model: Model, registry: ModelRegistry): Schemas['Model'] {
     id: card.name,
     object: 'model',
     default: card.name === registry.defaultName,
-    ...{ revision: card.revision, license: card.license, description: card.description },
+    revision: card.revision,
+    license: card.license,
+    description: card.description,
     sample_rate: card.sampleRate,
     window_seconds: card.windowSeconds,
     min_clip_seconds: card.minSamples / card.sampleRate,
@@ -83,7 +88,9 @@ function toModel(model: Model, registry: ModelRegistry): Schemas['Model'] {
     embedding_dim: card.embeddingDim,
     rows_per_second: card.rowsPerSecond,
     tokens: card.tokens && { codebook_size: card.tokens.codebookSize, bands: card.tokens.bands },
-    ...{ precision, provider: toProvider(model.provider), engines },
+    precision,
+    provider: toProvider(model.provider),
+    engines,
     graph: { file: graph.file, bytes: graph.bytes, sha256: graph.sha256 },
     training: { ...card.training },
     evaluation: { ...card.evaluation },

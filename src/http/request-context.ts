@@ -135,12 +135,22 @@ function finish(
   const status = outcome === 'client_gone' ? 499 : response.statusCode;
   const method = request.method;
   metrics.requestFinished({
-    ...{ method, route, status, outcome, model, durationMs, bodyBytes, audioSeconds },
+    method,
+    route,
+    status,
+    outcome,
+    model,
+    durationMs,
+    bodyBytes,
+    audioSeconds,
   });
   log.info(
     {
       request_id: context.id,
-      ...{ method, route, status, code: outcome },
+      method,
+      route,
+      status,
+      code: outcome,
       duration_ms: Number(durationMs.toFixed(1)),
       ...(bodyBytes > 0 && { body_bytes: bodyBytes }),
       ...(model !== '' && { model, provider: context.provider }),

@@ -12,11 +12,11 @@ const tagEndpoint: AudioEndpoint<'createTags', TaggedClip> = {
   operation: 'createTags',
   route: '/v1/tags',
   check({ top_k: topK }, { card }) {
-    if (topK === 'all' || topK <= card.labels.length) return;
-    const detail = `Expected an integer from 1 to ${card.labels.length} or "all", got ${topK}`;
-    throw new ServiceError('invalid_value', `top_k: ${detail}`, {
-      errors: [{ parameter: 'top_k', detail }],
-    });
+    const { length } = card.labels;
+    if (length === 0)
+      throw invalid('model', `Expected a model with labels, ${card.name} gives embeddings only`);
+    if (topK === 'all' || topK <= length) return;
+    throw invalid('top_k', `Expected an integer from 1 to ${length} or "all", got ${topK}`);
   },
   analyze: (clip, { top_k: topK, threshold }, deps) => tagClip(clip, { topK, threshold }, deps),
   single: ({ id, model }, clip) => ({ id, object: 'audio.tags', model, ...toReply(clip) }),
@@ -35,6 +35,9 @@ const tagEndpoint: AudioEndpoint<'createTags', TaggedClip> = {
 
 /** POST /v1/tags */
 export const tagRoute = (deps: AudioRouteDeps): RequestHandler => audioRoute(tagEndpoint, deps);
+
+const invalid = (parameter: string, detail: string) =>
+  new ServiceError('invalid_value', `${parameter}: ${detail}`, { errors: [{ parameter, detail }] });
 
 function toReply(clip: TaggedClip) {
   return { audio: toAudio(clip.format), tags: clip.tags.map(rounded), usage: toUsage([clip]) };

@@ -64,8 +64,9 @@ function modelMetrics(registry: Registry) {
         families.active.set({ model, provider: each }, each === provider ? 1 : 0);
       }
     },
-    describeModel({ name, sha256, ...labels }: ModelDescription): void {
-      families.description.set({ model: name, sha256: sha256.slice(0, 12), ...labels }, 1);
+    describeModel({ name, revision, sha256, precision, provider }: ModelDescription): void {
+      const labels = { model: name, revision, sha256: sha256.slice(0, 12), precision, provider };
+      families.description.set(labels, 1);
     },
     providerFellBack: ({ reason }: EventOf<'providerFellBack'>) =>
       families.fallbacks.inc({ reason }),

@@ -95,6 +95,18 @@ describe('POST /v1/tags', () => {
     expect(mids.toSorted()).toEqual(trained.toSorted());
   });
 
+  test.each(['', '?top_k=all'])('a model without labels is refused by name %s', async (query) => {
+    const model = workshop.registry.get();
+    const unlabelled = { ...model, card: { ...model.card, labels: [] } };
+    const registry = { ...workshop.registry, get: () => unlabelled };
+    const fresh = await startService(workshop, { registry });
+    const request = fresh.call('post', `/v1/tags${query}`);
+    const { status, body } = await request.attach('file', clip('dog.ogg'), 'x');
+    await fresh.close();
+    expect([status, body.code, body.errors[0].parameter]).toEqual([422, 'invalid_value', 'model']);
+    expect(body.detail).toContain('tiny gives embeddings only');
+  });
+
   test('requests with different parameters at the same time do not mix', async () => {
     const counts = [1, 7, 2, 6, 3, 5, 4];
     const replies = await Promise.all(
@@ -206,7 +218,12 @@ describe('what is said beside the answer', () => {
     await fresh.close();
     expect(fresh.logLines).toHaveLength(2);
     expect(fresh.logLines[0]).toMatchObject({
-      ...{ route: '/v1/tags', method: 'POST', status: 200, code: 'ok', clips: 1, windows: 1 },
+      route: '/v1/tags',
+      method: 'POST',
+      status: 200,
+      code: 'ok',
+      clips: 1,
+      windows: 1,
     });
     expect(fresh.logLines[1]).toMatchObject({
       route: '/v1/tags',

@@ -42,7 +42,10 @@ export async function openWorkshop({ modelsDir = MODELS_DIR } = {}): Promise<Wor
   const config = testConfig({ MODELS_DIR: modelsDir });
   const log = createLog({ level: 'silent' });
   const registry = await createModelRegistry({
-    ...{ ...config, provider: config.executionProvider, log, observer: silentObserver },
+    ...config,
+    provider: config.executionProvider,
+    log,
+    observer: silentObserver,
   });
   const decoder = createDecoder({
     threads: 1,
@@ -117,12 +120,25 @@ export async function startService(
     isDraining: () => lifecycle.isDraining,
   });
   metrics.modelLoaded({
-    ...{ model: 'tiny', provider: 'cpu', engines: 1, queueLimitWindows: 8, loadMs: 1, warmupMs: 1 },
+    model: 'tiny',
+    provider: 'cpu',
+    engines: 1,
+    queueLimitWindows: 8,
+    loadMs: 1,
+    warmupMs: 1,
   });
   const spool = new Spool(spoolDir, options.openFile);
   const formats = ACCEPTED_FORMATS;
   const app = createApp({
-    ...{ config, registry, decoder, formats, spool, lifecycle, metrics, openApi, log },
+    config,
+    registry,
+    decoder,
+    formats,
+    spool,
+    lifecycle,
+    metrics,
+    openApi,
+    log,
   });
   const { server, close } = createHttpServer(app, { ...config, log });
   server.listen(0, '127.0.0.1');
@@ -130,7 +146,11 @@ export async function startService(
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
   return {
-    ...{ url, port, metrics, lifecycle, logLines },
+    url,
+    port,
+    metrics,
+    lifecycle,
+    logLines,
     call: (method, path) => supertest(url)[method](path).expect(holdTo(workshop.contract)),
     async callRaw({ method, path, headers = {} }, send) {
       const request = httpRequest({ port, host: '127.0.0.1', method, path, headers });
@@ -156,7 +176,10 @@ function holdTo(contract: Contract): (reply: supertest.Response) => void {
     const { method, path } = reply.request as unknown as { method: string; path?: string };
     const url = path ?? new URL((reply.request as unknown as { url: string }).url).pathname;
     contract.assertReply({
-      ...{ method, path: url, status: reply.status, headers: reply.headers },
+      method,
+      path: url,
+      status: reply.status,
+      headers: reply.headers,
       body: reply.text ?? '',
     });
   };

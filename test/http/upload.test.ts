@@ -35,7 +35,8 @@ const tags = (query = '') => service.call('post', `/v1/tags${query}`);
 function form(body: string, path = '/v1/tags') {
   return service.callRaw(
     {
-      ...{ method: 'POST', path },
+      method: 'POST',
+      path,
       headers: { 'Content-Type': `multipart/form-data; boundary=${BOUNDARY}` },
     },
     (request) => request.end(body),

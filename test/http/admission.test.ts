@@ -1,0 +1,97 @@
+import type { Request } from 'express';
+import { expect, test } from 'vitest';
+import { ServiceError } from '../../src/errors.js';
+import { Admission } from '../../src/http/admission.js';
+import { Lifecycle } from '../../src/http/lifecycle.js';
+import type { Model } from '../../src/inference/model-registry.js';
+
+const QUEUE_MAX_WINDOWS = 3;
+
+/** Only what the gate asks of a model. */
+function modelWith(queuedWindows = 0): Model {
+  const asked = { queuedWindows, queueMaxWindows: QUEUE_MAX_WINDOWS, assertCanAdmit() {} };
+  return asked as Partial<Model> as Model;
+}
+
+const requestOf = (length?: number) => ({ get: () => length?.toString() }) as unknown as Request;
+
+function createGate(options: { maxUploads?: number; isReady?: boolean } = {}) {
+  const { maxUploads = 2, isReady = true } = options;
+  const uploads: string[] = [];
+  const metrics = {
+    uploadStarted: (route: string) => uploads.push(`+${route}`),
+    uploadFinished: (route: string) => uploads.push(`-${route}`),
+  };
+  const lifecycle = new Lifecycle();
+  const gate = new Admission({
+    maxUploads,
+    maxUploadBytes: 1000,
+    lifecycle,
+    isReady: () => isReady,
+    metrics,
+  });
+  return { gate, lifecycle, uploads };
+}
+
+function codeOf(work: () => unknown): string | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return error instanceof ServiceError ? error.code : String(error);
+  }
+}
+
+test('an idle service is open to what fits', () => {
+  const { gate } = createGate();
+  expect(codeOf(() => gate.assertOpen(requestOf(1000), modelWith()))).toBeUndefined();
+  expect(codeOf(() => gate.assertOpen(requestOf(), modelWith()))).toBeUndefined();
+});
+
+test('shutting down is said first, then not ready, then the size, then the queue', () => {
+  const full = modelWith(QUEUE_MAX_WINDOWS);
+  const huge = requestOf(10_000_000);
+  const { gate, lifecycle } = createGate({ isReady: false });
+  expect(codeOf(() => gate.assertOpen(huge, full))).toBe('not_ready');
+  lifecycle.drain();
+  expect(codeOf(() => gate.assertOpen(huge, full))).toBe('draining');
+  const { gate: ready } = createGate();
+  expect(codeOf(() => ready.assertOpen(huge, full))).toBe('file_too_large');
+  expect(codeOf(() => ready.assertOpen(requestOf(1), full))).toBe('overloaded');
+});
+
+test('who is leaving still serves', () => {
+  const { gate, lifecycle } = createGate();
+  lifecycle.leave();
+  expect(codeOf(() => gate.assertOpen(requestOf(1), modelWith()))).toBeUndefined();
+});
+
+test('an upload place is free again after the upload, however that ended', async () => {
+  const { gate, uploads } = createGate({ maxUploads: 1 });
+  let finish = () => {};
+  const first = gate.uploading('/v1/tags', () => new Promise((resolve) => (finish = resolve)));
+  await expect(gate.uploading('/v1/tags', async () => {})).rejects.toMatchObject({
+    code: 'overloaded',
+    extensions: { limits: { max_uploads: 1 } },
+  });
+  finish();
+  await first;
+  const failing = gate.uploading('/v1/tags', () => Promise.reject(new Error('gone')));
+  await expect(failing).rejects.toThrow('gone');
+  await gate.uploading('/v1/tags', async () => {});
+  expect(uploads).toEqual(Array(3).fill(['+/v1/tags', '-/v1/tags']).flat());
+});
+
+test('clips in decoding have places in the queue of their model, and of no other', async () => {
+  const { gate } = createGate();
+  const [model, other] = [modelWith(1), modelWith(1)];
+  const ends: (() => void)[] = [];
+  const decode = () => new Promise<never>((_resolve, reject) => ends.push(() => reject('end')));
+  const counted = gate.counting({ decode }, model);
+  const decoding = [counted.decode('a', {}), counted.decode('b', {})];
+  expect(codeOf(() => gate.assertWorkPlace(model))).toBe('overloaded');
+  expect(codeOf(() => gate.assertWorkPlace(other))).toBeUndefined();
+  for (const end of ends) end();
+  await Promise.allSettled(decoding);
+  expect(codeOf(() => gate.assertWorkPlace(model))).toBeUndefined();
+});
