@@ -146,3 +146,17 @@ def probe_vectors(
         scored=scored_clips(folds, score_folds),
         score_folds=score_folds,
     )
+
+
+def to_scores(result: ProbeResult) -> dict[str, object]:
+    """Make a table of shares, for JSON."""
+    return {
+        "scored_clips": len(result.scored),
+        "score_folds": list(result.score_folds),
+        "linear_accuracy": result.linear_accuracy,
+        "knn_accuracy": result.knn_accuracy,
+        "retrieval_precision": result.retrieval_precision,
+        "layer_accuracy": list(result.layer_accuracy),
+        "knn_layer_accuracy": list(result.knn_layer_accuracy),
+        "layer_weights": list(result.layer_weights),
+    }
