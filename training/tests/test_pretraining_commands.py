@@ -14,6 +14,7 @@ from earshot_training.model.artefact import load_artefact
 from earshot_training.tokenizer.artefact import load_tokenizer
 from earshot_training.train.held_out import held_out_batches, score_masked_tokens
 from earshot_training.train.pretrain import create_pretrain_run, load_pretrain_config
+from earshot_training.train.train_tokenizer import load_train_tokenizer_config
 from tests.made_clips import write_corpus
 
 SHARED = """
@@ -107,6 +108,24 @@ def error_of(capsys: pytest.CaptureFixture[str], status: int) -> str:
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     return lines[0]
+
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((CONFIGS / "pretrain").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_every_pretraining_config_can_be_read(path: Path):
+    assert load_pretrain_config(path).loop.steps > 0
+
+
+@pytest.mark.parametrize(
+    "path", sorted((CONFIGS / "tokenizer").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_every_tokenizer_config_can_be_read(path: Path):
+    config = load_train_tokenizer_config(path)
+    assert config.codebook_start.vectors >= config.codebook.codebook_size
 
 
 def test_a_pretrained_encoder_says_how_it_was_made(folder: Path):
@@ -209,7 +228,10 @@ def test_a_run_does_not_go_on_with_other_tokens(folder, tmp_path, capsys):
         (("pretrain", "pretrain.toml", "--out", "encoder"), "expected a new folder or --resume"),
         (("pretrain", "pretrain.toml", "--out", "nowhere", "--resume"), "found no nowhere"),
         (("pretrain", "pretrain.toml", "--out", "new", "--tokens", "clips"), "a token store"),
-        (("pretrain", "pretrain.toml", "--out", "new", "--max-steps", "0"), "expected --max-steps above 0"),
+        (
+            ("pretrain", "pretrain.toml", "--out", "new", "--max-steps", "0"),
+            "expected --max-steps above 0",
+        ),
         (
             (
                 "train-tokenizer",

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earshot_training.config import ConfigError
+from earshot_training.processes import copy_from_first, gather_rows, sum_over_processes
 from earshot_training.tokenizer.code_usage import code_usage, count_codes
-from earshot_training.tokenizer.collectives import copy_from_first, gather_rows, sum_over_processes
 from earshot_training.tokenizer.kmeans import spherical_kmeans
 
 
@@ -92,7 +92,8 @@ class Codebook(nn.Module):
     def forward(self, vectors: Tensor) -> CodebookOutput:
         """(M, D) of valid patches, any length -> their nearest codes; in training the codes move.
 
-        Output and loss use the codes as they were before the step. Eval mode changes no state.
+        Output and loss use the codes as they were before the batch; with accumulated gradients the
+        codes move at every batch of a step. Evaluation mode changes no state.
 
         Raises:
             RuntimeError: the codebook was neither started nor loaded.
