@@ -19,6 +19,7 @@ from earshot_training.commands import (
 )
 from earshot_training.config import ConfigError
 from earshot_training.errors import UserError
+from earshot_training.processes import leave_processes
 
 USER_ERROR_STATUS = 2
 
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, ConfigError, OSError) as error:
         print(f"earshot-train: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR_STATUS
+    finally:
+        leave_processes()
     return status
 
 

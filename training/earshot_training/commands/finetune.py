@@ -6,15 +6,16 @@ from pathlib import Path
 
 from earshot_training.commands.options import (
     SubCommands,
-    add_device_options,
-    add_limit_options,
-    use_device,
+    add_training_options,
+    say,
+    use_device_of_process,
 )
 from earshot_training.commands.stop_signal import StopSignal
 from earshot_training.config import to_dict
 from earshot_training.labels.audioset import audioset_labels
 from earshot_training.model.artefact import Artefact, TrainedLabel, save_artefact
 from earshot_training.model.beats import Beats
+from earshot_training.processes import is_first_process
 from earshot_training.train.finetune import (
     FinetuneConfig,
     TaggingRun,
@@ -39,8 +40,7 @@ def add_parser(commands: SubCommands) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--manifest", type=Path, help="instead of the config's data.manifest")
     parser.add_argument("--init", type=Path, metavar="ARTEFACT", help="artefact to start from")
-    add_limit_options(parser)
-    add_device_options(parser)
+    add_training_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -54,15 +54,17 @@ def run(options: argparse.Namespace) -> int:
     tagging_run = create_tagging_run(
         config,
         checkpoint_path=options.out / CHECKPOINT_FILE,
-        device=use_device(options),
+        device=use_device_of_process(options),
         resume=options.resume,
+        loader_workers=options.loader_workers,
     )
     write_config(options.out, to_dict(config))
     _train(tagging_run, config, options)
-    _save(tagging_run, options.out / ARTEFACT_FOLDER)
+    if is_first_process():
+        _save(tagging_run, options.out / ARTEFACT_FOLDER)
     progress, steps = tagging_run.loop.progress, config.loop.steps
     state = "finished" if tagging_run.loop.is_finished else "stopped; go on with --resume"
-    print(f"step {progress.step} of {steps}: {state}; artefact in {options.out / ARTEFACT_FOLDER}")
+    say(f"step {progress.step} of {steps}: {state}; artefact in {options.out / ARTEFACT_FOLDER}")
     return 0
 
 
@@ -76,11 +78,10 @@ def _load_config(options: argparse.Namespace) -> FinetuneConfig:
 def _train(tagging_run: TaggingRun, config: FinetuneConfig, options: argparse.Namespace) -> None:
     loop = tagging_run.loop
     num_parameters = sum(parameter.numel() for parameter in tagging_run.model.parameters())
-    print(
+    say(
         f"{len(tagging_run.clips)} clips, {int(tagging_run.targets.trained.sum())} labels, "
         f"{num_parameters / 1e6:.2f} M parameters, steps {loop.progress.step} to "
-        f"{config.loop.steps}",
-        flush=True,
+        f"{config.loop.steps}"
     )
     with StopSignal() as stop:
         train_in_folder(
@@ -92,7 +93,7 @@ def _train(tagging_run: TaggingRun, config: FinetuneConfig, options: argparse.Na
                 max_minutes=options.max_minutes,
                 should_stop=lambda: stop.is_set,
             ),
-            say=lambda line: print(line, flush=True),
+            say=say,
         )
 
 

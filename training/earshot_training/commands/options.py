@@ -6,6 +6,7 @@ from typing import TypeAlias
 import torch
 
 from earshot_training.errors import UserError
+from earshot_training.processes import is_first_process, is_one_of_many, join_processes
 
 SubCommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -23,8 +24,45 @@ def add_limit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-minutes", type=float, metavar="M", help="stop after M minutes")
 
 
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `--loader-workers` and the options of limits and device."""
+    add_limit_options(parser)
+    add_device_options(parser)
+    parser.add_argument(
+        "--loader-workers", type=int, default=0, metavar="N", help="threads that read clips ahead"
+    )
+
+
+def say(line: str) -> None:
+    """Print a line at once; of many processes the first one speaks."""
+    if is_first_process():
+        print(line, flush=True)
+
+
 def use_device(options: argparse.Namespace) -> torch.device:
-    """Set the threads and answer the device that was asked for."""
+    """Set the threads and answer the device that was asked for.
+
+    Raises:
+        UserError: no such device, or torchrun started many processes of a command for one.
+
+    """
+    if is_one_of_many():
+        raise UserError(
+            "expected this command without torchrun, which is for finetune, pretrain and "
+            "train-tokenizer"
+        )
+    return torch.device(_choose_device_type(options))
+
+
+def use_device_of_process(options: argparse.Namespace) -> torch.device:
+    """Do as `use_device` does, and join the other processes where torchrun started some."""
+    if options.loader_workers < 0:
+        raise UserError(f"expected --loader-workers of at least 0, got {options.loader_workers}")
+    device_type = _choose_device_type(options)
+    return join_processes(device_type) if is_one_of_many() else torch.device(device_type)
+
+
+def _choose_device_type(options: argparse.Namespace) -> str:
     if options.threads is not None:
         if options.threads < 1:
             raise UserError(f"expected --threads of at least 1, got {options.threads}")
@@ -32,4 +70,4 @@ def use_device(options: argparse.Namespace) -> torch.device:
     has_cuda = torch.cuda.is_available()
     if options.device == "cuda" and not has_cuda:
         raise UserError("expected a CUDA device for --device cuda, found none")
-    return torch.device("cuda" if has_cuda and options.device != "cpu" else "cpu")
+    return "cuda" if has_cuda and options.device != "cpu" else "cpu"

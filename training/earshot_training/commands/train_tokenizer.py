@@ -6,9 +6,9 @@ from pathlib import Path
 
 from earshot_training.commands.options import (
     SubCommands,
-    add_device_options,
-    add_limit_options,
-    use_device,
+    add_training_options,
+    say,
+    use_device_of_process,
 )
 from earshot_training.commands.stop_signal import StopSignal
 from earshot_training.train.run_folder import ARTEFACT_FOLDER, RunLimits
@@ -27,8 +27,7 @@ def add_parser(commands: SubCommands) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--manifest", type=Path, help="instead of the config's data.manifest")
     parser.add_argument("--init", type=Path, metavar="ARTEFACT", help="encoder to start from")
-    add_limit_options(parser)
-    add_device_options(parser)
+    add_training_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -39,17 +38,18 @@ def run(options: argparse.Namespace) -> int:
             _load_config(options),
             teacher=options.teacher,
             out=options.out,
-            device=use_device(options),
+            device=use_device_of_process(options),
             resume=options.resume,
+            loader_workers=options.loader_workers,
             limits=RunLimits(
                 max_steps=options.max_steps,
                 max_minutes=options.max_minutes,
                 should_stop=lambda: stop.is_set,
             ),
-            say=lambda line: print(line, flush=True),
+            say=say,
         )
     state = "finished" if done.loop.is_finished else "stopped; go on with --resume"
-    print(f"step {done.loop.progress.step}: {state}; tokenizer in {options.out / ARTEFACT_FOLDER}")
+    say(f"step {done.loop.progress.step}: {state}; tokenizer in {options.out / ARTEFACT_FOLDER}")
     return 0
 
 

@@ -1,4 +1,7 @@
-"""A data set and a sampler as the training loop's endless source of batches."""
+"""A data set and a sampler as an endless source of batches."""
+
+from collections.abc import Callable
+from functools import partial
 
 from earshot_training.data.collate import Batch, collate
 from earshot_training.data.dataset import ClipDataset
@@ -21,6 +24,13 @@ class ClipBatches:
         """Continue from a position."""
         self._sampler.restore(position)
 
+    def draw(self) -> Callable[[], Batch]:
+        """Take the next batch's turn; its clips are read, on the CPU, by calling the answer."""
+        return partial(self._read, self._sampler.next_batch())
+
     def next_batch(self) -> Batch:
-        """Read the next batch, on the CPU."""
-        return collate([self._dataset[index] for index in self._sampler.next_batch()])
+        """Draw and read the next batch."""
+        return self.draw()()
+
+    def _read(self, indices: list[int]) -> Batch:
+        return collate([self._dataset[index] for index in indices])

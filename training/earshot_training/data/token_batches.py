@@ -1,6 +1,7 @@
 """Batches of unlabelled clips, with their stored tokens if there are any."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -43,6 +44,11 @@ class TokenBatch(NamedTuple):
         """Move the batch to another device."""
         moved = (None if part is None else part.to(device, non_blocking=True) for part in self)
         return TokenBatch(*moved)  # type: ignore[arg-type]  # only the tokens may be None
+
+    def pin_memory(self) -> "TokenBatch":
+        """Copy the batch to memory that a card reads while the processor goes on."""
+        pinned = (None if part is None else part.pin_memory() for part in self)
+        return TokenBatch(*pinned)  # type: ignore[arg-type]  # only the tokens may be None
 
 
 class StoredTokens(NamedTuple):
@@ -98,11 +104,18 @@ class TokenBatches:
         """Continue from a position."""
         self._sampler.restore(position)
 
-    def next_batch(self) -> TokenBatch:
-        """Make the next batch, on the CPU."""
+    def draw(self) -> Callable[[], TokenBatch]:
+        """Take the next batch's turn; its clips are read, on the CPU, by calling the answer."""
         indices = self._sampler.next_batch()
         position = self._sampler.position
         seed = mix_seed(self._seed, position["epoch"], position["batch"])
+        return partial(self._read, indices, seed)
+
+    def next_batch(self) -> TokenBatch:
+        """Draw and read the next batch."""
+        return self.draw()()
+
+    def _read(self, indices: list[int], seed: int) -> TokenBatch:
         generator = torch.Generator().manual_seed(seed)
         return collate_aligned([self._clip(index, generator) for index in indices])
 

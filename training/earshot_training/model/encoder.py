@@ -71,8 +71,8 @@ class Encoder(nn.Module):
     """Patch embeddings to patch vectors.
 
     Layer drop skips whole blocks while training. Its draws come from a generator of its own; call
-    `seed_layer_drop` before a step with a number that all ranks share. A skipped block gets no
-    gradient in that step (with DDP: `find_unused_parameters`).
+    `seed_layer_drop` before each batch. A skipped block gets no gradient from that batch (with
+    DDP: `find_unused_parameters`, for every process draws for its own batch).
     """
 
     def __init__(self, config: EncoderConfig) -> None:

@@ -14,6 +14,7 @@ from earshot_training.config import (
     to_dict,
 )
 from earshot_training.config_file import load_config
+from earshot_training.data.batch_feed import BatchFeed
 from earshot_training.data.batches import ClipBatches
 from earshot_training.data.clip_waveforms import WaveformCache
 from earshot_training.data.dataset import ClipDataset
@@ -93,7 +94,12 @@ def load_finetune_config(path: Path) -> FinetuneConfig:
 
 
 def create_tagging_run(
-    config: FinetuneConfig, *, checkpoint_path: Path, device: torch.device, resume: bool
+    config: FinetuneConfig,
+    *,
+    checkpoint_path: Path,
+    device: torch.device,
+    resume: bool,
+    loader_workers: int = 0,
 ) -> TaggingRun:
     """Read the manifest, build the model and the loop; with `resume`, restore the checkpoint."""
     clips = read_manifest(config.data.manifest)
@@ -112,7 +118,7 @@ def create_tagging_run(
     )
     loop = TrainingLoop(
         objective,
-        _create_batches(config, clips, targets),
+        BatchFeed(_create_batches(config, clips, targets), workers=loader_workers, device=device),
         LoopSettings(
             loop=config.loop,
             optimizer=config.optimizer,

@@ -1,7 +1,7 @@
 """The one training loop: it knows steps, rates, averages and checkpoints, no objective by name."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -13,6 +13,12 @@ from earshot_training.config import ConfigError
 from earshot_training.data.sampler import SamplerPosition, mix_seed
 from earshot_training.errors import UserError
 from earshot_training.objectives.objective import Objective, TrainingBatch
+from earshot_training.processes import (
+    is_first_process,
+    num_processes,
+    process_rank,
+    sum_over_processes,
+)
 from earshot_training.train.averaging import AveragingConfig, WeightAverage
 from earshot_training.train.checkpoint import assert_same_config, load_checkpoint, save_checkpoint
 from earshot_training.train.optimizer import (
@@ -21,7 +27,8 @@ from earshot_training.train.optimizer import (
     learning_rate_at,
     set_learning_rate,
 )
-from earshot_training.train.run_log import RunLog
+from earshot_training.train.parallel import ParallelLoss
+from earshot_training.train.run_log import StepLog
 
 BatchT = TypeVar("BatchT", bound=TrainingBatch)
 BatchT_co = TypeVar("BatchT_co", bound=TrainingBatch, covariant=True)
@@ -34,7 +41,7 @@ class LoopConfig:
     steps: int
     """Optimizer steps of the whole run; the schedule is laid over them."""
     accumulate: int = 1
-    """Batches per step."""
+    """Batches per step and process. A step's loss is the mean over the batches of all processes."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: autocast around the model; weights and optimizer stay float32."""
     checkpoint_every_seconds: float = 120.0
@@ -69,7 +76,7 @@ class Progress:
     clips: int = 0
     audio_seconds: float = 0.0
     cpu_seconds: float = 0.0
-    """Processor time of all threads of the process, reading of clips included."""
+    """Processor time of all threads of all processes, reading of clips included."""
     wall_seconds: float = 0.0
 
 
@@ -89,6 +96,9 @@ class TrainingLoop(Generic[BatchT]):
 
     Everything random in a step follows from seed and step, and the order of the data from the
     source's position, so a resumed run on one CPU equals an uninterrupted one bit for bit.
+
+    Started by torchrun, N processes do together what one does with N times the batches per step:
+    batch b of a step falls to process b mod N, and brings its own randomness along.
 
     Args:
         objective: gives the loss; its module is trained in place.
@@ -123,6 +133,7 @@ class TrainingLoop(Generic[BatchT]):
         self._clocks_read = (clock(), cpu_clock())
         self._optimizer = create_optimizer(objective.module, settings.optimizer)
         self._average = WeightAverage(objective.module, settings.averaging)
+        self._loss = ParallelLoss(objective)
 
     @property
     def is_finished(self) -> bool:
@@ -142,6 +153,9 @@ class TrainingLoop(Generic[BatchT]):
         """
         state = load_checkpoint(self._checkpoint_path)
         assert_same_config(state["config"], self._settings.run_config)
+        # A checkpoint without the number was left by one process.
+        if (processes := state.get("processes", 1)) != num_processes():
+            raise UserError(f"expected to resume with {processes} processes, got {num_processes()}")
         self._objective.module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._average.load_state_dict(state["average"])
@@ -150,7 +164,7 @@ class TrainingLoop(Generic[BatchT]):
 
     def run(
         self,
-        log: RunLog,
+        log: StepLog,
         *,
         max_steps: int | None = None,
         max_seconds: float | None = None,
@@ -162,7 +176,7 @@ class TrainingLoop(Generic[BatchT]):
             log: told of every step.
             max_steps: stop once so many steps are done in all; the schedule stays as it is.
             max_seconds: stop after this much time in this call.
-            should_stop: asked after every step.
+            should_stop: asked after every step; one process's yes stops them all.
 
         """
         loop = self._settings.loop
@@ -172,9 +186,10 @@ class TrainingLoop(Generic[BatchT]):
         while self.progress.step < last_step:
             log.step(self._step())
             now = self._clock()
-            if should_stop() or (max_seconds is not None and now - started >= max_seconds):
+            is_spent = max_seconds is not None and now - started >= max_seconds
+            if self._any_process(should_stop() or is_spent):
                 break
-            if now - saved >= loop.checkpoint_every_seconds:
+            if self._any_process(now - saved >= loop.checkpoint_every_seconds):
                 self._save()
                 saved = now
         self._save()
@@ -212,21 +227,37 @@ class TrainingLoop(Generic[BatchT]):
         clips, audio_seconds = 0, 0.0
         totals: dict[str, Tensor] = {}
         for micro_step in range(loop.accumulate):
-            seed = mix_seed(self._settings.seed, step, micro_step)
+            batch_of_step = micro_step * num_processes() + process_rank()
+            seed = mix_seed(self._settings.seed, step, batch_of_step)
             torch.manual_seed(seed)
             batch = self._source.next_batch()
             clips += batch.num_clips
             audio_seconds += batch.audio_seconds
-            with torch.autocast(
-                self._device.type, dtype=torch.bfloat16, enabled=loop.precision == "bf16"
-            ):
-                result = self._objective.loss(
-                    batch.to(self._device), torch.Generator().manual_seed(seed)
-                )
-            torch.autograd.backward(result.loss / loop.accumulate)
+            result = self._loss.add_gradients(
+                batch.to(self._device),
+                torch.Generator().manual_seed(seed),
+                divisor=loop.accumulate,
+                is_last=micro_step == loop.accumulate - 1,
+                autocast=torch.autocast(
+                    self._device.type, dtype=torch.bfloat16, enabled=loop.precision == "bf16"
+                ),
+            )
             for name, value in {"loss": result.loss.detach(), **result.metrics}.items():
                 totals[name] = totals.get(name, torch.zeros_like(value)) + value
-        return clips, audio_seconds, {k: float(v) / loop.accumulate for k, v in totals.items()}
+        sums = self._over_processes([clips, audio_seconds, *map(float, totals.values())])
+        batches = loop.accumulate * num_processes()
+        metrics = {name: total / batches for name, total in zip(totals, sums[2:], strict=True)}
+        return int(sums[0]), sums[1], metrics
+
+    def _over_processes(self, numbers: Sequence[float]) -> list[float]:
+        """Sum of each number over all processes."""
+        if num_processes() == 1:
+            return list(numbers)
+        sums = torch.tensor(numbers, dtype=torch.float64, device=self._device)
+        return [float(value) for value in sum_over_processes(sums).tolist()]
+
+    def _any_process(self, flag: bool) -> bool:
+        return self._over_processes([float(flag)])[0] > 0
 
     def _assert_finite(self, loss: float, gradient_norm: float) -> None:
         if not (abs(loss) < float("inf") and abs(gradient_norm) < float("inf")):
@@ -238,12 +269,15 @@ class TrainingLoop(Generic[BatchT]):
     def _save(self) -> None:
         wall, cpu = self._clock(), self._cpu_clock()
         self.progress.wall_seconds += wall - self._clocks_read[0]
-        self.progress.cpu_seconds += cpu - self._clocks_read[1]
+        self.progress.cpu_seconds += self._over_processes([cpu - self._clocks_read[1]])[0]
         self._clocks_read = (wall, cpu)
+        if not is_first_process():
+            return
         save_checkpoint(
             self._checkpoint_path,
             {
                 "config": self._settings.run_config,
+                "processes": num_processes(),
                 "progress": asdict(self.progress),
                 "position": dict(self._source.position),
                 "module": self._objective.module.state_dict(),

@@ -11,6 +11,7 @@ import torch
 from earshot_training.audio.fbank import PATCH_FRAMES
 from earshot_training.config import ConfigError, EncoderConfig, FbankStatistics, to_dict
 from earshot_training.config_file import load_config
+from earshot_training.data.batch_feed import BatchFeed
 from earshot_training.data.manifest import clip_list_sha256
 from earshot_training.data.token_store import TokenStore
 from earshot_training.data.unlabelled import (
@@ -26,6 +27,7 @@ from earshot_training.model.initial_weights import load_encoder
 from earshot_training.model.masked_tokens import MaskedTokenModel
 from earshot_training.model.predictor import PredictorConfig
 from earshot_training.objectives.masked_tokens import MaskedTokensConfig, MaskedTokensObjective
+from earshot_training.processes import is_first_process
 from earshot_training.tokenizer.random_projection import (
     RandomProjectionConfig,
     RandomProjectionTokenizer,
@@ -108,6 +110,7 @@ def pretrain(
     tokens: Path | None,
     device: torch.device,
     resume: bool = False,
+    loader_workers: int = 0,
     limits: RunLimits | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> PretrainRun:
@@ -120,6 +123,7 @@ def pretrain(
             the patches of each batch.
         device: to train on.
         resume: go on from the folder's checkpoint, as if the run had not stopped.
+        loader_workers: threads that read clips ahead.
         limits: what stops this call early.
         say: where console lines go.
 
@@ -134,6 +138,7 @@ def pretrain(
         tokens=tokens,
         device=device,
         resume=resume,
+        loader_workers=loader_workers,
     )
     write_config(out, to_dict(config))
     num_parameters = sum(parameter.numel() for parameter in run.model.encoder.parameters())
@@ -148,7 +153,8 @@ def pretrain(
         limits=limits or RunLimits(),
         say=say,
     )
-    save_artefact(out / ARTEFACT_FOLDER, create_encoder_artefact(run, config), overwrite=True)
+    if is_first_process():
+        save_artefact(out / ARTEFACT_FOLDER, create_encoder_artefact(run, config), overwrite=True)
     return run
 
 
@@ -159,6 +165,7 @@ def create_pretrain_run(
     tokens: Path | None,
     device: torch.device,
     resume: bool,
+    loader_workers: int = 0,
 ) -> PretrainRun:
     """Read the manifest, build model and loop; with `resume`, restore the checkpoint."""
     clips = read_unlabelled_clips(config.data)
@@ -172,7 +179,11 @@ def create_pretrain_run(
     run_config["tokenizer_sha256"] = tokens_from.sha256
     loop = TrainingLoop(
         objective,
-        create_token_batches(config.data, clips, seed=config.seed, store=tokens_from.store),
+        BatchFeed(
+            create_token_batches(config.data, clips, seed=config.seed, store=tokens_from.store),
+            workers=loader_workers,
+            device=device,
+        ),
         LoopSettings(
             loop=config.loop,
             optimizer=config.optimizer,

@@ -10,8 +10,9 @@ import torch
 
 from earshot_training.data.manifest import Clip, clip_list_sha256
 from earshot_training.errors import UserError
+from earshot_training.processes import is_first_process, num_processes
 from earshot_training.train.loop import TrainingLoop
-from earshot_training.train.run_log import RunLog
+from earshot_training.train.run_log import NoLog, RunLog, StepLog
 from earshot_training.train.source_version import source_version
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -59,7 +60,9 @@ def assert_startable(folder: Path, *, resume: bool) -> None:
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Keep the config, as a table, beside what it leads to."""
+    """Keep the config, as a table, beside what it leads to; the first process does."""
+    if not is_first_process():
+        return
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(config, indent=2) + "\n"
     (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
@@ -74,12 +77,7 @@ def train_in_folder(
     say: Callable[[str], None],
 ) -> None:
     """Run the loop until its steps are done or a limit stops it, with its log in the folder."""
-    log = RunLog(
-        folder / METRICS_FILE,
-        first_step=loop.progress.step,
-        print_every_steps=print_every_steps,
-        say=say,
-    )
+    log = _open_log(folder, loop, print_every_steps=print_every_steps, say=say)
     try:
         loop.run(
             log,
@@ -89,6 +87,23 @@ def train_in_folder(
         )
     finally:
         log.close()
+
+
+def _open_log(
+    folder: Path,
+    loop: TrainingLoop[Any],
+    *,
+    print_every_steps: int,
+    say: Callable[[str], None],
+) -> StepLog:
+    if not is_first_process():
+        return NoLog()
+    return RunLog(
+        folder / METRICS_FILE,
+        first_step=loop.progress.step,
+        print_every_steps=print_every_steps,
+        say=say,
+    )
 
 
 def training_record(
@@ -101,6 +116,7 @@ def training_record(
         "finished": loop.is_finished,
         "steps": progress.step,
         "clips_seen": progress.clips,
+        "processes": num_processes(),
         "audio_hours_seen": round(progress.audio_seconds / 3600, 3),
         "cpu_seconds": round(progress.cpu_seconds, 1),
         "wall_seconds": round(progress.wall_seconds, 1),

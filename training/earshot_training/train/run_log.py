@@ -3,6 +3,27 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
+
+
+class StepLog(Protocol):
+    """What the loop tells its steps."""
+
+    def step(self, record: Mapping[str, float]) -> None:
+        """Log one step; `record["step"]` counts from 1."""
+
+    def close(self) -> None:
+        """Log no more."""
+
+
+class NoLog:
+    """Of the processes beside the first, whose log speaks for all."""
+
+    def step(self, record: Mapping[str, float]) -> None:
+        """Keep silent."""
+
+    def close(self) -> None:
+        """Keep silent."""
 
 
 class RunLog:

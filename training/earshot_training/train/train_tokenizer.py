@@ -11,6 +11,7 @@ from torch import Tensor
 from earshot_training.audio.fbank import PATCH_FRAMES, num_rows
 from earshot_training.config import ConfigError, EncoderConfig, to_dict
 from earshot_training.config_file import load_config
+from earshot_training.data.batch_feed import BatchFeed
 from earshot_training.data.manifest import Clip, clip_list_sha256
 from earshot_training.data.sampler import mix_seed
 from earshot_training.data.unlabelled import (
@@ -30,9 +31,9 @@ from earshot_training.objectives.tokenizer_distillation import (
     TokenizerTrainer,
     create_trainer,
 )
+from earshot_training.processes import is_first_process, num_processes, process_rank
 from earshot_training.tokenizer.artefact import TokenizerArtefact, save_tokenizer
 from earshot_training.tokenizer.codebook import CodebookConfig
-from earshot_training.tokenizer.collectives import num_processes, process_rank
 from earshot_training.tokenizer.distilled import DistilledTokenizer, DistilledTokenizerConfig
 from earshot_training.train.averaging import AveragingConfig
 from earshot_training.train.loop import LoopConfig, LoopSettings, TrainingLoop
@@ -122,6 +123,7 @@ def train_tokenizer(
     out: Path,
     device: torch.device,
     resume: bool = False,
+    loader_workers: int = 0,
     limits: RunLimits | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> TokenizerRun:
@@ -135,6 +137,7 @@ def train_tokenizer(
         out: the run's folder.
         device: to train on.
         resume: go on from the folder's checkpoint, as if the run had not stopped.
+        loader_workers: threads that read clips ahead.
         limits: what stops this call early.
         say: where console lines go.
 
@@ -144,7 +147,12 @@ def train_tokenizer(
     """
     assert_startable(out, resume=resume)
     run = create_tokenizer_run(
-        config, checkpoint_path=out / CHECKPOINT_FILE, teacher=teacher, device=device, resume=resume
+        config,
+        checkpoint_path=out / CHECKPOINT_FILE,
+        teacher=teacher,
+        device=device,
+        resume=resume,
+        loader_workers=loader_workers,
     )
     write_config(out, to_dict(config))
     num_parameters = sum(parameter.numel() for parameter in run.tokenizer.parameters())
@@ -160,14 +168,16 @@ def train_tokenizer(
         say=say,
     )
     run.trainer.eval()
-    artefact = TokenizerArtefact(
-        tokenizer=run.tokenizer,
-        training=training_record(
-            "tokenizer_distillation", run.loop, run.train_clips, run.run_config
-        ),
-    )
-    save_tokenizer(out / ARTEFACT_FOLDER, artefact, overwrite=True)
+    if is_first_process():
+        _save(run, out / ARTEFACT_FOLDER)
     return run
+
+
+def _save(run: TokenizerRun, folder: Path) -> None:
+    record = training_record("tokenizer_distillation", run.loop, run.train_clips, run.run_config)
+    save_tokenizer(
+        folder, TokenizerArtefact(tokenizer=run.tokenizer, training=record), overwrite=True
+    )
 
 
 def create_tokenizer_run(
@@ -177,6 +187,7 @@ def create_tokenizer_run(
     teacher: Path,
     device: torch.device,
     resume: bool,
+    loader_workers: int = 0,
 ) -> TokenizerRun:
     """Read manifest and teacher, build and start the tokenizer; or restore the checkpoint."""
     clips = read_unlabelled_clips(config.data)
@@ -191,7 +202,11 @@ def create_tokenizer_run(
         start_codebook(objective.module.tokenizer, config, clips, device=device)
     loop = TrainingLoop(
         objective,
-        create_token_batches(config.data, clips, seed=config.seed),
+        BatchFeed(
+            create_token_batches(config.data, clips, seed=config.seed),
+            workers=loader_workers,
+            device=device,
+        ),
         LoopSettings(
             loop=config.loop,
             optimizer=config.optimizer,
