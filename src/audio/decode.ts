@@ -5,7 +5,7 @@ import { ServiceError } from '../errors.js';
 import type { DecodedClip } from './decode-clip.js';
 import type { DecodeReply, DecodeTask } from './decode-worker.js';
 
-export type { ClipFormat, DecodedClip } from './decode-clip.js';
+export type { ClipFormat } from './decode-clip.js';
 
 /** Turns clips on disk into waveforms, away from the event loop. */
 export interface Decoder {
@@ -43,6 +43,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
 class ThreadedDecoder implements Decoder {
   readonly #options: DecoderOptions;
   readonly #pool: Piscina<DecodeTask, DecodeReply>;
+  readonly #runs = new Set<Run>();
+  #hasReplied = false;
+  #startFailure: Error | undefined;
   #isClosed = false;
 
   constructor(options: DecoderOptions) {
@@ -54,13 +57,13 @@ class ThreadedDecoder implements Decoder {
       idleTimeout: Number.POSITIVE_INFINITY,
       recordTiming: false,
     });
-    // A thread that dies without a task is replaced by the next one; without a listener it would end the process.
-    this.#pool.on('error', () => {});
+    this.#pool.on('error', (error: Error) => this.#onIdleThreadLost(error));
   }
 
   async decode(path: string, { signal }: { signal?: AbortSignal }): Promise<DecodedClip> {
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
+      if (this.#startFailure) throw this.#startFailure;
       if (this.#isClosed) throw new ServiceError('draining', 'The decoder is closed');
       const reply = await this.#runOnce(path, signal);
       if (reply) return clipOf(reply);
@@ -75,30 +78,45 @@ class ThreadedDecoder implements Decoder {
 
   /** The thread's reply; undefined if the thread ended on its own. */
   async #runOnce(path: string, signal?: AbortSignal): Promise<DecodeReply | undefined> {
-    const budget = new DecodeBudget(this.#options.timeoutMs);
+    const run = new Run(this.#options.timeoutMs, signal);
     const { targetSampleRate, maxClipSeconds } = this.#options;
-    const task = { path, targetSampleRate, maxClipSeconds, started: budget.port };
-    const stop = AbortSignal.any(signal ? [signal, budget.signal] : [budget.signal]);
+    const task = { path, targetSampleRate, maxClipSeconds, started: run.port };
+    this.#runs.add(run);
     try {
-      return await this.#pool.run(task, { signal: stop, transferList: [budget.port] });
+      const reply = await this.#pool.run(task, { signal: run.signal, transferList: [run.port] });
+      this.#hasReplied = true;
+      return reply;
     } catch {
-      stop.throwIfAborted();
+      run.signal.throwIfAborted();
       return undefined;
     } finally {
-      budget.end();
+      this.#runs.delete(run);
+      run.end();
     }
+  }
+
+  /** A thread that worked before is replaced; but where none could ever start, clips would wait for ever. */
+  #onIdleThreadLost(error: Error): void {
+    if (this.#hasReplied) return;
+    this.#startFailure = new Error('Decode threads cannot start', { cause: error });
+    for (const run of this.#runs) run.stop(this.#startFailure);
   }
 }
 
-/** Aborts its signal when the time is over; the time begins with a message from the thread. */
-class DecodeBudget {
+/** One clip's turn in the pool: ends it when its time is over, the client is gone or there is no thread. */
+class Run {
   readonly #channel = new MessageChannel();
   readonly #controller = new AbortController();
+  readonly #client: AbortSignal | undefined;
+  readonly #onClientGone = () => this.stop(this.#client?.reason);
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(timeoutMs: number) {
+  constructor(timeoutMs: number, client?: AbortSignal) {
+    this.#client = client;
+    client?.addEventListener('abort', this.#onClientGone);
+    // The thread says when it begins: waiting for it does not count.
     this.#channel.port1.once('message', () => {
-      this.#timer = setTimeout(() => this.#controller.abort(overBudget(timeoutMs)), timeoutMs);
+      this.#timer = setTimeout(() => this.stop(overBudget(timeoutMs)), timeoutMs);
     });
   }
 
@@ -111,8 +129,13 @@ class DecodeBudget {
     return this.#controller.signal;
   }
 
+  stop(reason: unknown): void {
+    this.#controller.abort(reason);
+  }
+
   end(): void {
     clearTimeout(this.#timer);
+    this.#client?.removeEventListener('abort', this.#onClientGone);
     this.#channel.port1.close();
   }
 }

@@ -1,5 +1,5 @@
 /** Reads the sample that begins at a byte as a number whose full scale is 1. */
-export type ReadSample = (view: DataView, offset: number) => number;
+type ReadSample = (view: DataView, offset: number) => number;
 
 const readU8: ReadSample = (view, offset) => (view.getUint8(offset) - 128) / 2 ** 7;
 const readS16: ReadSample = (view, offset) => view.getInt16(offset, true) / 2 ** 15;
