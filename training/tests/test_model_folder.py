@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
+from earshot_training.cli import main
+from earshot_training.config import FbankStatistics
 from earshot_training.errors import UserError
 from earshot_training.export import model_folder
 from earshot_training.export.encoder_graph import OUTPUTS, create_encoder_graph
@@ -19,8 +22,11 @@ from earshot_training.export.parity import (
     noise_waveforms,
     pad_waveforms,
 )
-from earshot_training.model.artefact import Artefact
+from earshot_training.model.artefact import Artefact, save_artefact
 from earshot_training.model.beats import Beats
+from earshot_training.tokenizer.artefact import TokenizerArtefact, save_tokenizer
+from earshot_training.tokenizer.codebook import CodebookConfig
+from earshot_training.tokenizer.distilled import DistilledTokenizer, DistilledTokenizerConfig
 from tests.goldens import FIXTURES
 from tests.make_tiny_model import TINY_CONFIG, TINY_MODEL, make_tiny_model, tiny_artefact
 
@@ -127,6 +133,36 @@ def test_a_graph_that_differs_leaves_no_folder(
 def test_refuses(tmp_path: Path, artefact, changed: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         export(tmp_path / "model", artefact, **changed)
+    assert list(tmp_path.iterdir()) == []
+
+
+def tiny_tokenizer(statistics: FbankStatistics | None = None) -> DistilledTokenizer:
+    codebook = CodebookConfig(codebook_size=16, codebook_dim=4)
+    config = DistilledTokenizerConfig(encoder=TINY_CONFIG, codebook=codebook)
+    tokenizer = DistilledTokenizer(config, statistics=statistics)
+    tokenizer.codebook.start(torch.randn(100, 4), seed=0)
+    return tokenizer.eval()
+
+
+def test_the_export_command_takes_a_tokenizer_along(tmp_path: Path) -> None:
+    save_artefact(tmp_path / "model", tiny_artefact())
+    made = TokenizerArtefact(tokenizer=tiny_tokenizer(), training={"seed": 7})
+    save_tokenizer(tmp_path / "tokenizer", made)
+    given = [str(tmp_path / "model"), "--tokenizer", str(tmp_path / "tokenizer")]
+    said = ["--out", str(tmp_path / "out"), "--license", "MIT", "--description", "A test."]
+    assert main(["export", *given, *said]) == 0
+    card = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert card["tokens"] == {"codebook_size": 16, "bands": 8}
+    assert card["training"]["tokenizer"] == {"seed": 7}
+    content = (tmp_path / "out" / "tokenizer.fp32.onnx").read_bytes()
+    entry = card["graphs"]["tokenizer"]["fp32"]
+    assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_a_tokenizer_of_other_fbank_statistics_is_refused(tmp_path: Path) -> None:
+    other = TokenizerArtefact(tokenizer=tiny_tokenizer(FbankStatistics(mean=1.0, std=2.0)))
+    with pytest.raises(UserError, match="Expected a tokenizer with the model's FbankStatistics"):
+        export(tmp_path / "model", tokenizer=other)
     assert list(tmp_path.iterdir()) == []
 
 
