@@ -12,6 +12,7 @@ from earshot_training.commands.options import (
 )
 from earshot_training.commands.stop_signal import StopSignal
 from earshot_training.config import to_dict
+from earshot_training.data.readable import say_faults
 from earshot_training.labels.audioset import audioset_labels
 from earshot_training.model.artefact import Artefact, TrainedLabel, save_artefact
 from earshot_training.model.beats import Beats
@@ -77,6 +78,7 @@ def _load_config(options: argparse.Namespace) -> FinetuneConfig:
 
 def _train(tagging_run: TaggingRun, config: FinetuneConfig, options: argparse.Namespace) -> None:
     loop = tagging_run.loop
+    say_faults(tagging_run.faults, say)
     num_parameters = sum(parameter.numel() for parameter in tagging_run.model.parameters())
     say(
         f"{len(tagging_run.clips)} clips, {int(tagging_run.targets.trained.sum())} labels, "

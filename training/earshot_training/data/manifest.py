@@ -75,7 +75,7 @@ def read_manifest(path: Path) -> tuple[Clip, ...]:
     )
     if not clips:
         raise UserError(f"{path}: expected at least one clip, got an empty manifest")
-    _assert_unique_paths(clips, path)
+    _assert_unique_paths(clips, str(path))
     return clips
 
 
@@ -87,6 +87,24 @@ def in_folds(clips: Sequence[Clip], folds: Sequence[int]) -> tuple[Clip, ...]:
         known = sorted(fold for fold in present if fold is not None)
         raise UserError(f"expected folds {list(folds)}, but the manifest has {known or 'no folds'}")
     return tuple(clip for clip in clips if clip.fold in folds)
+
+
+def merge_clips(lists: Iterable[Sequence[Clip]]) -> tuple[Clip, ...]:
+    """Join lists of clips.
+
+    Raises:
+        UserError: a clip is in two of them.
+
+    """
+    clips = tuple(clip for part in lists for clip in part)
+    _assert_unique_paths(clips, "the manifests together")
+    return clips
+
+
+def without_recordings_of(clips: Sequence[Clip], others: Sequence[Clip]) -> tuple[Clip, ...]:
+    """Leave out clips cut from a recording of the others (Freesound ids, for example)."""
+    recordings = {clip.recording for clip in others}
+    return tuple(clip for clip in clips if clip.recording not in recordings)
 
 
 def clip_list_sha256(clips: Iterable[Clip]) -> str:
@@ -121,9 +139,9 @@ def _parse_line(line: str, folder: Path, *, where: str) -> Clip:
     return Clip(**(row | {"path": path, "mids": tuple(row["mids"])}))
 
 
-def _assert_unique_paths(clips: Sequence[Clip], manifest: Path) -> None:
+def _assert_unique_paths(clips: Sequence[Clip], where: str) -> None:
     seen: set[Path] = set()
     for clip in clips:
         if clip.path in seen:
-            raise UserError(f"{manifest}: expected each path once, got {clip.path} twice")
+            raise UserError(f"{where}: expected each path once, got {clip.path} twice")
         seen.add(clip.path)

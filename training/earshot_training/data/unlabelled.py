@@ -8,6 +8,7 @@ from typing import NamedTuple
 from earshot_training.config import ConfigError, FbankStatistics
 from earshot_training.data.clip_waveforms import ClipWaveforms, WaveformCache
 from earshot_training.data.manifest import Clip, in_folds, read_manifest
+from earshot_training.data.readable import leave_out_unreadable
 from earshot_training.data.sampler import ClipSampler
 from earshot_training.data.token_batches import StoredTokens, TokenBatches
 from earshot_training.data.token_store import TokenStore
@@ -51,6 +52,8 @@ class UnlabelledClips(NamedTuple):
     train: tuple[int, ...]
     """Indices of the clips to learn from."""
     held_out: tuple[int, ...]
+    faults: tuple[str, ...] = ()
+    """Of the clips that are in neither, because their files cannot be opened."""
 
     def of(self, indices: Sequence[int]) -> tuple[Clip, ...]:
         """Look up clips by their indices in the manifest."""
@@ -58,7 +61,7 @@ class UnlabelledClips(NamedTuple):
 
 
 def read_unlabelled_clips(config: UnlabelledDataConfig) -> UnlabelledClips:
-    """Read the manifest and divide it.
+    """Read the manifest and divide it; clips that cannot be opened are left out.
 
     Raises:
         UserError: no usable manifest, or a fold that it does not have.
@@ -67,13 +70,17 @@ def read_unlabelled_clips(config: UnlabelledDataConfig) -> UnlabelledClips:
     manifest = read_manifest(config.manifest)
     for folds in (config.folds, config.held_out_folds):
         in_folds(manifest, folds)
+    readable, faults = leave_out_unreadable(manifest)
+    readable_paths = {clip.path for clip in readable}
     train, held_out = [], []
     for index, clip in enumerate(manifest):
+        if clip.path not in readable_paths:
+            continue
         if clip.fold is not None and clip.fold in config.held_out_folds:
             held_out.append(index)
         elif not config.folds or clip.fold in config.folds:
             train.append(index)
-    return UnlabelledClips(manifest, tuple(train), tuple(held_out))
+    return UnlabelledClips(manifest, tuple(train), tuple(held_out), faults)
 
 
 def open_tokens(folder: Path, clips: UnlabelledClips, *, statistics: FbankStatistics) -> TokenStore:

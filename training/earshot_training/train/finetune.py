@@ -19,6 +19,7 @@ from earshot_training.data.batches import ClipBatches
 from earshot_training.data.clip_waveforms import WaveformCache
 from earshot_training.data.dataset import ClipDataset
 from earshot_training.data.manifest import Clip, clip_list_sha256, in_folds, read_manifest
+from earshot_training.data.readable import leave_out_unreadable
 from earshot_training.data.sampler import ClipSampler, balanced_clip_weights
 from earshot_training.data.targets import ClipTargets, create_targets
 from earshot_training.labels.audioset import audioset_labels
@@ -75,6 +76,8 @@ class TaggingRun:
     clips: tuple[Clip, ...]
     targets: ClipTargets
     run_config: dict[str, Any]
+    faults: tuple[str, ...]
+    """Of clips left out, because their files cannot be opened."""
 
 
 def load_finetune_config(path: Path) -> FinetuneConfig:
@@ -105,6 +108,7 @@ def create_tagging_run(
     clips = read_manifest(config.data.manifest)
     if config.data.folds:
         clips = in_folds(clips, config.data.folds)
+    clips, faults = leave_out_unreadable(clips)
     mids = [label.mid for label in audioset_labels()]
     targets = create_targets(clips, mids, negative_weight=config.tagging.negative_weight)
     run_config = to_dict(replace(config, data=replace(config.data, manifest=Path())))
@@ -131,7 +135,14 @@ def create_tagging_run(
     )
     if resume:
         loop.restore()
-    return TaggingRun(model=model, loop=loop, clips=clips, targets=targets, run_config=run_config)
+    return TaggingRun(
+        model=model,
+        loop=loop,
+        clips=clips,
+        targets=targets,
+        run_config=run_config,
+        faults=faults,
+    )
 
 
 def _create_batches(

@@ -13,6 +13,7 @@ from earshot_training.config import ConfigError, EncoderConfig, FbankStatistics,
 from earshot_training.config_file import load_config
 from earshot_training.data.batch_feed import BatchFeed
 from earshot_training.data.manifest import clip_list_sha256
+from earshot_training.data.readable import say_faults
 from earshot_training.data.token_store import TokenStore
 from earshot_training.data.unlabelled import (
     UnlabelledClips,
@@ -141,6 +142,7 @@ def pretrain(
         loader_workers=loader_workers,
     )
     write_config(out, to_dict(config))
+    say_faults(run.clips.faults, say)
     num_parameters = sum(parameter.numel() for parameter in run.model.encoder.parameters())
     say(
         f"{len(run.clips.train)} clips, encoder of {num_parameters / 1e6:.2f} M parameters, "
