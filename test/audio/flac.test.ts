@@ -56,7 +56,9 @@ const isSameClip = (a?: DecodedChannels, b?: DecodedChannels) =>
 
 describe('flacCodec', () => {
   it.each([8, 16, 24])('gives back every bit of %i bit samples', async (bits) => {
-    const channels = [integers(bits, 5_000), integers(bits, 5_000, 2)];
+    const fullScale = 2 ** (bits - 1);
+    const left = [-fullScale, fullScale - 1, 0, 1, -1, ...integers(bits, 20_000)];
+    const channels = [left, left.map((value) => ~value)];
     const decoded = await decode(writeFlac({ sampleRate: 48_000, bits, channels }));
     expect(decoded?.sampleRate).toBe(48_000);
     expect(decoded?.codec).toBe('flac');

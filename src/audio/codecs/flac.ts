@@ -5,7 +5,6 @@ import { readNativeFlac, readOggFlac } from './flac-frames.js';
 import { unsupportedFormat } from './unsupported-format.js';
 
 const PIECE_BYTES = 8192;
-const FLOAT32_EXACT_BITS = 24;
 /** The package divides by zero at all other widths. */
 const DECODED_WIDTHS_BITS = [8, 16, 24, 32];
 
@@ -40,12 +39,11 @@ function assertDecodedWidth(bitDepth: number, container: string): void {
   throw unsupportedFormat({ container, codec: 'flac', variant: `${bitDepth} bit flac` });
 }
 
-/** The package divides by the largest positive number; full scale is one more. Restores the exact integers. */
+/**
+ * The package divides by the largest positive number; full scale is one more. Up to 24 bits the nearest float32 is
+ * then the exact value again.
+ */
 function toFullScale(samples: Float32Array, bitDepth: number): void {
-  const fullScale = 2 ** (bitDepth - 1);
-  const isExact = bitDepth <= FLOAT32_EXACT_BITS;
-  for (let index = 0; index < samples.length; index++) {
-    const value = samples[index]! * (fullScale - 1);
-    samples[index] = (isExact ? Math.round(value) : value) / fullScale;
-  }
+  const factor = 1 - 2 ** (1 - bitDepth);
+  for (let index = 0; index < samples.length; index++) samples[index]! *= factor;
 }
