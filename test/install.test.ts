@@ -82,7 +82,6 @@ describe('licences', () => {
   const PERMISSIVE = /^(MIT|ISC|BSD-2-Clause|BSD-3-Clause|Apache-2\.0|0BSD|BlueOak-1\.0\.0)$/;
   /** Weak copyleft, each decided on by name, each in NOTICE. */
   const EXCEPTIONS: Record<string, string> = {
-    mediabunny: 'MPL-2.0',
     'codec-parser': 'LGPL-3.0-or-later',
   };
 
