@@ -1,5 +1,7 @@
 """Evaluation: batches equal single clips, records tell what was scored, long clips are refused."""
 
+import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from earshot_training.errors import UserError
 from earshot_training.model.artefact import Artefact, TrainedLabel
 from earshot_training.model.beats import Beats
 from earshot_training.train.evaluation import clip_logits, evaluate, overlaps_training
+from earshot_training.train.evaluation_files import write_evaluation
 from tests.made_clips import BARK, DOG, RAIN, SIREN, write_corpus
 
 CPU = torch.device("cpu")
@@ -54,7 +57,7 @@ def test_logits_of_a_list_are_those_of_each_clip_alone(artefact: Artefact, clips
 
 
 def test_the_record_says_what_was_scored(artefact: Artefact, clips: tuple[Clip, ...]):
-    scored = evaluate(artefact, clips, device=CPU)
+    scored = evaluate(artefact, clips, device=CPU).artefact
     record = scored.evaluation
     assert record["data"]["clips"] == 24
     assert record["data"]["clips_sha256"] == clip_list_sha256(clips)
@@ -71,9 +74,40 @@ def test_the_record_says_what_was_scored(artefact: Artefact, clips: tuple[Clip, 
     assert (siren.average_precision, siren.threshold) == (None, None)
 
 
-def test_lists_without_classes_have_no_accuracy(artefact: Artefact, clips: tuple[Clip, ...]):
+def test_lists_without_classes_have_no_accuracy(
+    artefact: Artefact, clips: tuple[Clip, ...], tmp_path: Path
+):
     unnamed = [replace(clip, class_name=None) for clip in clips]
-    assert evaluate(artefact, unnamed, device=CPU).evaluation["accuracy"] is None
+    evaluation = evaluate(artefact, unnamed, device=CPU)
+    assert evaluation.artefact.evaluation["accuracy"] is None
+    write_evaluation(tmp_path / "scores.json", evaluation)
+    assert json.loads((tmp_path / "scores.json").read_text())["confusion"] is None
+    assert not (tmp_path / "scores.confusion.csv").exists()
+
+
+def test_the_tables_hold_each_label_and_each_class(
+    artefact: Artefact, clips: tuple[Clip, ...], tmp_path: Path
+):
+    evaluation = evaluate(artefact, clips, device=CPU)
+    write_evaluation(tmp_path / "scores.json", evaluation)
+    record = json.loads((tmp_path / "scores.json").read_text())
+    assert record["accuracy"] == evaluation.artefact.evaluation["accuracy"]
+    with (tmp_path / "scores.labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["mid"] for row in rows] == [DOG, BARK, RAIN]  # the siren was not trained
+    for row, label in zip(rows, evaluation.artefact.labels, strict=False):
+        assert float(row["average_precision"]) == label.average_precision
+        assert float(row["threshold"]) == label.threshold
+        assert int(row["positives"]) == 8
+    with (tmp_path / "scores.confusion.csv").open() as file:
+        header, *lines = csv.reader(file)
+    assert header == ["true class", "dog", "rain"]
+    logits = clip_logits(artefact.model, clips, device=CPU)
+    scores = torch.stack([logits[:, :2].mean(dim=1), logits[:, 2]], dim=1)
+    for index, (name, *counts) in enumerate(lines):
+        taken_for = scores[[clip.class_name == name for clip in clips]].argmax(dim=1)
+        assert [int(count) for count in counts] == [int((taken_for == c).sum()) for c in (0, 1)]
+        assert record["confusion"]["counts"][index] == [int(count) for count in counts]
 
 
 def test_overlap_with_training_is_told_by_set_and_fold(clips: tuple[Clip, ...]):

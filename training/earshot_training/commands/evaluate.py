@@ -1,15 +1,16 @@
 """`earshot-train evaluate`: how well an artefact tags the clips of a manifest."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from earshot_training.commands.options import SubCommands, add_device_options, use_device
 from earshot_training.data.manifest import in_folds, read_manifest
+from earshot_training.data.readable import leave_out_unreadable, say_faults
 from earshot_training.errors import UserError
 from earshot_training.model.artefact import load_artefact, save_artefact
 from earshot_training.train.evaluation import evaluate
+from earshot_training.train.evaluation_files import write_evaluation
 
 
 def add_parser(commands: SubCommands) -> None:
@@ -20,7 +21,12 @@ def add_parser(commands: SubCommands) -> None:
     parser.add_argument(
         "--folds", type=int, nargs="+", default=[], metavar="FOLD", help="default: all clips"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the scores here too")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.json",
+        help="write the scores here too, with tables of labels and confusions (CSV beside it)",
+    )
     add_device_options(parser)
     parser.set_defaults(run=run)
 
@@ -33,13 +39,14 @@ def run(options: argparse.Namespace) -> int:
     clips = read_manifest(options.manifest)
     if options.folds:
         clips = in_folds(clips, options.folds)
-    scored = evaluate(artefact, clips, device=use_device(options))
-    scored.model.cpu()
-    save_artefact(options.artefact, scored, overwrite=True)
+    clips, faults = leave_out_unreadable(clips)
+    say_faults(faults, print)
+    evaluation = evaluate(artefact, clips, device=use_device(options))
+    evaluation.artefact.model.cpu()
+    save_artefact(options.artefact, evaluation.artefact, overwrite=True)
     if options.out is not None:
-        text = json.dumps(scored.evaluation, indent=2)
-        options.out.write_text(text + "\n", encoding="utf-8")
-    print(_summary(scored.evaluation))
+        write_evaluation(options.out, evaluation)
+    print(_summary(evaluation.artefact.evaluation))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from earshot_training.model.beats import Beats
 from earshot_training.train.metrics import (
     MIN_POSITIVES_FOR_THRESHOLD,
     AccuracyMetrics,
+    LabelMetrics,
     TaggingMetrics,
     class_accuracy,
     tagging_metrics,
@@ -53,8 +54,19 @@ def _read(clip: Clip, model: Beats) -> Tensor:
     return torch.from_numpy(waveform)
 
 
-def evaluate(artefact: Artefact, clips: Sequence[Clip], *, device: torch.device) -> Artefact:
-    """Score the artefact; returns it with `evaluation` and the labels' scores filled in.
+class Evaluation(NamedTuple):
+    """An artefact with its scores, and the tables that are too large for it."""
+
+    artefact: Artefact
+    """With `evaluation` and the labels' scores filled in."""
+    labels: tuple[LabelMetrics, ...]
+    """Of each label of the artefact."""
+    accuracy: AccuracyMetrics | None
+    """With its confusion table; None where clips have no class."""
+
+
+def evaluate(artefact: Artefact, clips: Sequence[Clip], *, device: torch.device) -> Evaluation:
+    """Score the artefact on whole clips.
 
     A label's average precision and threshold (highest F1) are measured on these very clips, for
     trained labels that have positives among them.
@@ -68,13 +80,14 @@ def evaluate(artefact: Artefact, clips: Sequence[Clip], *, device: torch.device)
     truth = to_multi_hot(clips, mids).numpy().astype(bool) & is_trained
     metrics = tagging_metrics(scores, truth)
     accuracy = _class_accuracy(logits.double().numpy(), clips, mids, is_trained)
-    return replace(
+    scored = replace(
         artefact,
         labels=tuple(
             _scored_label(label, metrics, index) for index, label in enumerate(artefact.labels)
         ),
         evaluation=_record(clips, metrics, accuracy, artefact),
     )
+    return Evaluation(scored, metrics.per_label, accuracy)
 
 
 def _class_accuracy(

@@ -37,6 +37,15 @@ class TaggingMetrics(NamedTuple):
     """sqrt(2) x inverse normal CDF of the mean AUC."""
 
 
+class Confusion(NamedTuple):
+    """How often each class was taken for each."""
+
+    classes: tuple[str, ...]
+    """Names; of classes that count as one, joined by ` / `."""
+    counts: tuple[tuple[int, ...], ...]
+    """counts[true class][class it was taken for]."""
+
+
 class AccuracyMetrics(NamedTuple):
     """Single-label accuracy over the clips whose class has a label."""
 
@@ -52,6 +61,7 @@ class AccuracyMetrics(NamedTuple):
     """Groups of classes that have the same labels."""
     unlabelled_classes: tuple[str, ...]
     """Classes left out because no label fits."""
+    confusion: Confusion
 
 
 def tagging_metrics(scores: Scores, targets: Targets) -> TaggingMetrics:
@@ -98,7 +108,9 @@ def class_accuracy(
     counted = [i for i, name in enumerate(class_names) if name in group_of]
     truth = np.array([group_of[class_names[i]] for i in counted], dtype=np.int64)
     class_scores = np.stack([logits[counted][:, list(labels)].mean(axis=1) for labels in groups], 1)
-    correct = int((class_scores.argmax(axis=1) == truth).sum())
+    counts = np.zeros((len(groups), len(groups)), dtype=np.int64)
+    np.add.at(counts, (truth, class_scores.argmax(axis=1)), 1)
+    correct = int(np.trace(counts))
     low, high = wilson_interval(correct, len(counted))
     return AccuracyMetrics(
         correct=correct,
@@ -109,6 +121,10 @@ def class_accuracy(
         classes=len(groups),
         merged_classes=tuple(tuple(names) for names in groups.values() if len(names) > 1),
         unlabelled_classes=tuple(sorted(set(class_labels) - set(group_of))),
+        confusion=Confusion(
+            classes=tuple(" / ".join(names) for names in groups.values()),
+            counts=tuple(tuple(row) for row in counts.tolist()),
+        ),
     )
 
 

@@ -1,0 +1,69 @@
+"""Cross-validation: every fold scored by a tagger that never heard it, stopped and resumed."""
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from earshot_training.cli import main
+from earshot_training.data.manifest import clip_list_sha256, in_folds, read_manifest
+from earshot_training.model.artefact import load_artefact
+from tests.made_clips import TINY_CONFIG, write_corpus
+
+STEPS = 3
+CONFIG = TINY_CONFIG.replace("folds = [1]\n", "").replace("steps = 6", f"steps = {STEPS}")
+
+
+def run(folder: Path, out: str, *options: str) -> int:
+    command = ["finetune", str(folder / "folds.toml"), "--out", str(folder / out)]
+    return main([*command, "--cross-validate", "1", "2", "--device", "cpu", *options])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_corpus(tmp_path / "clips")
+    (tmp_path / "folds.toml").write_text(CONFIG)
+    return tmp_path
+
+
+def test_folds_take_turns_and_a_stopped_run_goes_on(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run(folder, "whole") == 0
+    assert "all folds finished" in capsys.readouterr().out
+    clips = read_manifest(folder / "clips" / "manifest.jsonl")
+    summary = json.loads((folder / "whole" / "cross_validation.json").read_text())
+    for fold, other, row in zip((1, 2), (2, 1), summary["folds"], strict=True):
+        artefact = load_artefact(folder / "whole" / f"fold-{fold}" / "artefact")
+        assert artefact.training["data"]["folds"] == [other]
+        assert artefact.training["steps"] == STEPS
+        assert artefact.evaluation["data"]["folds"] == [fold]
+        assert artefact.evaluation["data"]["overlaps_training"] is False
+        assert row["clips_sha256"] == clip_list_sha256(in_folds(clips, [fold]))
+        assert row["accuracy"] == artefact.evaluation["accuracy"]["value"]
+    for name in ("accuracy", "mean_average_precision"):
+        values = [row[name] for row in summary["folds"]]
+        assert summary["over_folds"][name]["mean"] == pytest.approx(sum(values) / 2)
+        deviation = summary["over_folds"][name]["standard_deviation"]
+        assert deviation == pytest.approx(statistics.stdev(values))
+
+    assert run(folder, "parts", "--max-steps", "2") == 0
+    assert "stopped" in capsys.readouterr().out
+    assert not (folder / "parts" / "fold-2").exists()
+    assert run(folder, "parts") == 2
+    assert "expected a new folder or --resume" in capsys.readouterr().err
+    assert run(folder, "parts", "--resume") == 0
+    assert json.loads((folder / "parts" / "cross_validation.json").read_text()) == summary
+
+    (folder / "folds.toml").write_text(CONFIG.replace("seed = 3", "seed = 4"))
+    assert run(folder, "parts", "--resume") == 2
+    assert "expected to resume with seed = 3, got 4" in capsys.readouterr().err
+
+
+def test_folds_that_cannot_take_turns_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]):
+    (folder / "folds.toml").write_text(TINY_CONFIG)
+    assert run(folder, "run") == 2
+    assert "data.folds: expected none" in capsys.readouterr().err
+    assert run(folder, "run", "--cross-validate", "1") == 2
+    assert "expected at least two different folds, got [1]" in capsys.readouterr().err
