@@ -10,5 +10,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // A condition that never holds fails; a slow machine does not.
+    expect: { poll: { timeout: 30_000 } },
   },
 });

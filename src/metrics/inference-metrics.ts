@@ -6,7 +6,7 @@ import { counter, gauge, histogram, STAGE_SECONDS } from './families.js';
 type EventOf<Method extends keyof InferenceObserver> = Parameters<InferenceObserver[Method]>[0];
 type LossReason = EventOf<'engineRestarted'>['reason'];
 
-export interface ModelDescription {
+interface ModelDescription {
   readonly name: string;
   readonly revision: string;
   readonly sha256: string;

@@ -14,7 +14,7 @@ export interface MeasuredRoute {
   readonly isAudio: boolean;
 }
 
-export interface FinishedRequest {
+interface FinishedRequest {
   readonly method: string;
   /** A path of openapi.yaml, or `other`. */
   readonly route: string;

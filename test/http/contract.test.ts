@@ -2,7 +2,6 @@
 import { createWriteStream } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROBLEM_CODES, ServiceError } from '../../src/errors.js';
-import { loadOpenApi, type OpenApiDocument } from '../../src/http/openapi-document.js';
 import type { Model, ModelRegistry } from '../../src/inference/model-registry.js';
 import {
   clip,
@@ -17,12 +16,10 @@ import {
 
 const AUDIO_PATHS = ['/v1/tags', '/v1/embeddings'];
 
-let openApi: OpenApiDocument;
 let workshop: Workshop;
 let service: TestService;
 
 beforeAll(async () => {
-  openApi = await loadOpenApi();
   workshop = await openWorkshop();
   service = await startService(workshop);
 });
@@ -111,19 +108,19 @@ describe.each(AUDIO_PATHS)('POST %s', (path) => {
 
   test('429: no place for the upload, or in the queue', async () => {
     await withService({ env: { MAX_UPLOADS: '1' } }, async (own) => {
-      const headers = { 'Content-Length': 100 };
-      const held = own.callRaw({ method: 'POST', path, headers }, (request) => {
-        request.write('R');
-        void expect
-          .poll(() => own.spooled())
-          .toHaveLength(1)
-          .then(async () => {
-            const { status, body, headers } = await postClip('', own);
-            expect([status, body.code]).toEqual([429, 'overloaded']);
-            expect(Number(headers['retry-after'])).toBe(body.retry_after_seconds);
-            request.end('R'.repeat(99));
-          });
-      });
+      let letGo = () => {};
+      const held = own.callRaw(
+        { method: 'POST', path, headers: { 'Content-Length': 100 } },
+        (request) => {
+          request.write('R');
+          letGo = () => request.end('R'.repeat(99));
+        },
+      );
+      await expect.poll(() => own.spooled()).toHaveLength(1);
+      const { status, body, headers } = await postClip('', own);
+      expect([status, body.code]).toEqual([429, 'overloaded']);
+      expect(Number(headers['retry-after'])).toBe(body.retry_after_seconds);
+      letGo();
       expect((await held).status).toBe(415);
     });
     const { queueMaxWindows } = workshop.registry.get();
@@ -238,7 +235,7 @@ describe('models and labels', () => {
 describe('operations', () => {
   test('GET /v1/info says what runs and its limits, and no path of the machine', async () => {
     const { body, text } = await service.call('get', '/v1/info');
-    expect(body).toMatchObject({ version: openApi.info.version, default_model: 'tiny' });
+    expect(body).toMatchObject({ version: workshop.openApi.info.version, default_model: 'tiny' });
     expect(body.models[0].provider).toEqual({ requested: 'cpu', active: 'cpu', reason: null });
     expect(body.limits.max_clip_seconds).toBe(MAX_CLIP_SECONDS);
     expect(text).not.toContain(process.cwd());
@@ -269,7 +266,7 @@ describe('operations', () => {
   });
 
   test('GET /openapi.json is the file; /docs shows it without asking anyone else', async () => {
-    expect((await service.call('get', '/openapi.json')).body).toEqual(openApi);
+    expect((await service.call('get', '/openapi.json')).body).toEqual(workshop.openApi);
     expect((await service.call('get', '/docs')).status).toBe(301);
     const { text, headers } = await service.call('get', '/docs/');
     expect(headers['content-security-policy']).toContain("default-src 'self'");
@@ -315,7 +312,7 @@ describe('everything else', () => {
 });
 
 test('every code of the error table is in openapi.yaml, and no other', () => {
-  const schema = openApi.components.schemas?.ProblemCode as { enum: string[] };
+  const schema = workshop.openApi.components.schemas?.ProblemCode as { enum: string[] };
   expect(schema.enum.toSorted()).toEqual(PROBLEM_CODES.toSorted());
 });
 

@@ -13,7 +13,7 @@ import { ACCEPTED_FORMATS } from '../../src/audio/codecs/unsupported-format.js';
 import { createDecoder, type Decoder } from '../../src/audio/decode.js';
 import { type Config, loadConfig } from '../../src/config.js';
 import { Lifecycle } from '../../src/http/lifecycle.js';
-import { loadOpenApi } from '../../src/http/openapi-document.js';
+import { loadOpenApi, type OpenApiDocument } from '../../src/http/openapi-document.js';
 import { measuredRoutes } from '../../src/http/route-names.js';
 import { createHttpServer } from '../../src/http/server.js';
 import { type OpenFile, Spool } from '../../src/http/spool.js';
@@ -32,8 +32,8 @@ const MODELS_DIR = fileURLToPath(new URL('../fixtures/models', import.meta.url))
 export interface Workshop {
   readonly registry: ModelRegistry;
   readonly decoder: Decoder;
+  readonly openApi: OpenApiDocument;
   readonly contract: Contract;
-  /** Metrics that hear what happens in the engines; services of a test have their own. */
   close(): Promise<void>;
 }
 
@@ -53,14 +53,15 @@ export async function openWorkshop({ modelsDir = MODELS_DIR } = {}): Promise<Wor
     maxClipSeconds: config.maxClipSeconds,
     timeoutMs: config.decodeTimeoutMs,
   });
-  const contract = new Contract(await loadOpenApi());
+  const openApi = await loadOpenApi();
+  const contract = new Contract(openApi);
   const close = async () => {
     await Promise.all([registry.close(), decoder.close()]);
   };
-  return { registry, decoder, contract, close };
+  return { registry, decoder, openApi, contract, close };
 }
 
-export function testConfig(env: Record<string, string> = {}): Config {
+function testConfig(env: Record<string, string> = {}): Config {
   return loadConfig({
     ENGINES: '1',
     EXECUTION_PROVIDER: 'cpu',
@@ -105,7 +106,7 @@ export async function startService(
   workshop: Workshop,
   options: TestServiceOptions = {},
 ): Promise<TestService> {
-  const openApi = await loadOpenApi();
+  const { openApi } = workshop;
   const config = testConfig(options.env);
   const spoolDir = mkdtempSync(join(tmpdir(), 'earshot-spool-'));
   const logLines: Record<string, unknown>[] = [];
@@ -153,7 +154,9 @@ export async function startService(
     logLines,
     call: (method, path) => supertest(url)[method](path).expect(holdTo(workshop.contract)),
     async callRaw({ method, path, headers = {} }, send) {
-      const request = httpRequest({ port, host: '127.0.0.1', method, path, headers });
+      // A connection of its own: one that lay idle may be closed the moment it is used again.
+      const agent = false;
+      const request = httpRequest({ port, host: '127.0.0.1', method, path, headers, agent });
       send(request);
       const [reply] = (await once(request, 'response')) as [IncomingMessage];
       const body = await text(reply);
