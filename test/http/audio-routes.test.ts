@@ -159,6 +159,19 @@ describe('POST /v1/tags', () => {
   });
 });
 
+test('more requests than there is room for: an answer or a 429 that says when, nothing else', async () => {
+  const alone = await tags().attach('file', clip('rain.ogg'), 'x');
+  const replies = await Promise.all(
+    Array.from({ length: 40 }, () => tags().attach('file', clip('rain.ogg'), 'x')),
+  );
+  const statuses = replies.map(({ status }) => status);
+  expect(new Set(statuses)).toEqual(new Set([200, 429]));
+  for (const { status, body, headers } of replies) {
+    if (status === 200) expect(body.tags).toEqual(alone.body.tags);
+    else expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(1);
+  }
+});
+
 describe('POST /v1/embeddings', () => {
   test('answers in list form, with a unit vector unless told otherwise', async () => {
     const { status, body } = await embeddings().attach('file', clip('dog.ogg'), 'x');

@@ -1,11 +1,11 @@
 /** Shows every operation and status of openapi.yaml once, and that there are no others. */
-import { createWriteStream } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROBLEM_CODES, ServiceError } from '../../src/errors.js';
 import type { Model, ModelRegistry } from '../../src/inference/model-registry.js';
 import {
   clip,
   MAX_CLIP_SECONDS,
+  openFullDisk,
   openWorkshop,
   startService,
   type TestService,
@@ -180,7 +180,7 @@ describe.each(AUDIO_PATHS)('POST %s', (path) => {
   });
 
   test('507', () =>
-    withService({ openFile: () => createWriteStream('/dev/full') }, async (own) => {
+    withService({ openFile: openFullDisk }, async (own) => {
       expect(await codeOf(postClip('', own))).toEqual([507, 'storage_full']);
     }));
 });

@@ -1,10 +1,18 @@
 /** The real service around the tiny model, on a free port, every reply held to openapi.yaml. */
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import supertest from 'supertest';
@@ -187,6 +195,15 @@ function holdTo(contract: Contract): (reply: supertest.Response) => void {
     });
   };
 }
+
+/** A disk without room: the kernel's own where it has one, else what the kernel would say. */
+export const openFullDisk: OpenFile = () =>
+  existsSync('/dev/full')
+    ? createWriteStream('/dev/full')
+    : new Writable({
+        write: (_piece, _encoding, done) =>
+          done(Object.assign(new Error('no space left'), { code: 'ENOSPC' })),
+      });
 
 /** Bytes of a real clip. */
 export function clip(name: string): Buffer {

@@ -1,9 +1,9 @@
-import { createWriteStream } from 'node:fs';
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   clip,
+  openFullDisk,
   openWorkshop,
   startService,
   type TestService,
@@ -255,9 +255,7 @@ describe('nothing is left in the spool', () => {
   });
 
   test('when the disk is full', async () => {
-    // The kernel itself says so for every write to this device.
-    const openFile = () => createWriteStream('/dev/full');
-    await withService({ openFile }, async (own) => {
+    await withService({ openFile: openFullDisk }, async (own) => {
       const raw = await own.call('post', '/v1/tags').type('audio/wav').send(toneClip(1));
       expect(raw.body).toMatchObject({ status: 507, code: 'storage_full' });
       const inForm = await own.call('post', '/v1/tags').attach('file', toneClip(1), 'x');
