@@ -101,8 +101,8 @@ async function measureRound(
 }
 
 async function servedModel(url: string): Promise<{ shape: EncoderShape; numLabels: number }> {
-  const info = (await (await fetch(`${url}/v1/models`)).json()) as { data: { name: string }[] };
-  const name = info.data[0]?.name ?? '';
+  const info = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
+  const name = info.data[0]?.id ?? '';
   const card = new URL(`../models/${name}/model.json`, import.meta.url);
   const { training, labels } = JSON.parse(await readFile(card, 'utf8')) as {
     training: { config: { encoder: EncoderShape } };

@@ -33,5 +33,7 @@ export function flopsOfClip(numSamples: number, numLabels: number, shape: Encode
   const positions = (patches * dim * dim * shape.conv_pos_kernel) / shape.conv_pos_groups;
   const projections = patches * (4 * dim * dim + 2 * dim * ffnDim);
   const attention = 2 * patches * patches * dim;
-  return 2 * (fbank + embed + positions + layers * (projections + attention) + rows * dim * numLabels);
+  return (
+    2 * (fbank + embed + positions + layers * (projections + attention) + rows * dim * numLabels)
+  );
 }
