@@ -160,6 +160,8 @@ def _train_in_two(rank: int, folder: Path) -> None:
     )
     for name, case in CASES.items():
         train(case, folder, f"{name}-two", batch_size=BATCH_SIZE, accumulate=1)
+        if name.startswith("random"):
+            train(case, folder, f"{name}-four", batch_size=BATCH_SIZE, accumulate=2)
     torch.distributed.destroy_process_group()
 
 
@@ -183,10 +185,10 @@ def weights(run: Path, rank: int = 0) -> dict[str, Tensor]:
     return state
 
 
-def assert_equal_runs(one: Path, two: Path) -> None:
+def assert_equal_runs(one: Path, two: Path, *, batches: int = 2) -> None:
     assert len(records(one)) == len(records(two)) == STEPS
     for alone, together in zip(records(one), records(two), strict=True):
-        assert alone["clips"] == together["clips"] == 2 * BATCH_SIZE
+        assert alone["clips"] == together["clips"] == batches * BATCH_SIZE
         assert alone["audio_seconds"] == pytest.approx(together["audio_seconds"])
         for name in ("loss", "gradient_norm", "learning_rate"):
             assert together[name] == pytest.approx(alone[name], abs=1e-5), name
@@ -228,9 +230,13 @@ def test_two_processes_equal_one_with_the_double_batch(
 
 
 @pytest.mark.parametrize("name", ["random_tagging", "random_masked_tokens"])
-def test_two_processes_equal_one_with_two_batches_a_step(name: str, folder: Path):
-    train(CASES[name], folder, f"{name}-one", batch_size=BATCH_SIZE, accumulate=2)
-    assert_equal_runs(folder / f"{name}-one", folder / f"{name}-two")
+@pytest.mark.parametrize(("together", "batches"), [("two", 2), ("four", 4)])
+def test_two_processes_equal_one_with_as_many_batches_a_step(
+    name: str, together: str, batches: int, folder: Path
+):
+    alone = f"{name}-alone-{together}"
+    train(CASES[name], folder, alone, batch_size=BATCH_SIZE, accumulate=batches)
+    assert_equal_runs(folder / alone, folder / f"{name}-{together}", batches=batches)
 
 
 def test_what_is_random_moves_the_loss(folder: Path):
