@@ -10,6 +10,15 @@ import soundfile
 from earshot_training.audio.waveform import SAMPLE_RATE_HZ
 from earshot_training.data.manifest import Clip, write_manifest
 
+MIDS = {
+    "tone": "/m/0b9m1",  # Harmonic
+    "chirp": "/m/0hdsk",  # Chirp tone
+    "noise": "/m/0chx_",  # White noise
+    "modulated noise": "/m/07p_0gm",  # Throbbing
+    "vibrato": "/m/01jwx6",  # Vibration
+    "clicks": "/m/07qc9xj",  # Clicking
+}
+
 Samples = npt.NDArray[np.float64]
 SECONDS = 1.0
 NUM_FOLDS = 4
@@ -88,7 +97,7 @@ def _write_clip(
     soundfile.write(path, noisy, SAMPLE_RATE_HZ, subtype="PCM_16")
     return Clip(
         path=path,
-        mids=(),
+        mids=(MIDS[name],),
         class_name=name,
         fold=1 + number % NUM_FOLDS,
         source="toy",

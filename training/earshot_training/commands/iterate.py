@@ -4,7 +4,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from earshot_training.commands.options import SubCommands, add_device_options, use_device
+from earshot_training.commands.options import (
+    SubCommands,
+    add_device_options,
+    add_loader_options,
+    use_device,
+)
 from earshot_training.commands.stop_signal import StopSignal
 from earshot_training.iterate.budget import Budget
 from earshot_training.iterate.config import IterateConfig, load_iterate_config
@@ -34,6 +39,7 @@ def add_parser(commands: SubCommands) -> None:
     )
     parser.add_argument("--max-minutes", type=float, metavar="M", help="stop after M minutes")
     add_device_options(parser)
+    add_loader_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -55,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
                 is_stop_asked=lambda: stop.is_set,
             ),
             say=lambda line: print(line, flush=True),
+            loader_workers=options.loader_workers,
         )
         outcome = iterate(context)
     report = write_report(folder)

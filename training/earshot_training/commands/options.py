@@ -28,8 +28,17 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Declare `--loader-workers` and the options of limits and device."""
     add_limit_options(parser)
     add_device_options(parser)
+    add_loader_options(parser)
+
+
+def add_loader_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `--loader-workers`."""
     parser.add_argument(
-        "--loader-workers", type=int, default=0, metavar="N", help="threads that read clips ahead"
+        "--loader-workers",
+        type=_worker_count,
+        default=0,
+        metavar="N",
+        help="threads that read clips ahead",
     )
 
 
@@ -56,10 +65,14 @@ def use_device(options: argparse.Namespace) -> torch.device:
 
 def use_device_of_process(options: argparse.Namespace) -> torch.device:
     """Do as `use_device` does, and join the other processes where torchrun started some."""
-    if options.loader_workers < 0:
-        raise UserError(f"expected --loader-workers of at least 0, got {options.loader_workers}")
     device_type = _choose_device_type(options)
     return join_processes(device_type) if is_one_of_many() else torch.device(device_type)
+
+
+def _worker_count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
+    return int(text)
 
 
 def _choose_device_type(options: argparse.Namespace) -> str:

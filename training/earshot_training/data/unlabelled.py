@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,10 +105,16 @@ def create_token_batches(
 ) -> TokenBatches:
     """Make the endless source of training batches, with tokens if there is a store."""
     return TokenBatches(
-        ClipWaveforms(clips.of(clips.train), cache=config.cache),
+        _waveforms_of(clips.of(clips.train), config.cache),
         ClipSampler(len(clips.train), config.batch_size, seed=seed),
         seed=seed,
         max_rows=config.max_rows,
         is_rolled=config.roll,
         tokens=None if store is None else StoredTokens(store, clips.train),
     )
+
+
+@lru_cache(maxsize=1)
+def _waveforms_of(clips: tuple[Clip, ...], cache: WaveformCache) -> ClipWaveforms:
+    """Keep the last list's waveforms: who trains on it again need not decode it again."""
+    return ClipWaveforms(clips, cache=cache)

@@ -1,8 +1,10 @@
 """The config of a whole run, and what it means for each stage of each iteration."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from earshot_training.audio.augment import AugmentConfig
 from earshot_training.config import ConfigError, EncoderConfig, FbankStatistics
 from earshot_training.config_file import load_config
 from earshot_training.data.clip_waveforms import WaveformCache
@@ -11,17 +13,19 @@ from earshot_training.data.unlabelled import UnlabelledDataConfig
 from earshot_training.iterate.convergence import ConvergenceConfig
 from earshot_training.model.predictor import PredictorConfig
 from earshot_training.objectives.masked_tokens import MaskedTokensConfig
+from earshot_training.objectives.tagging import TaggingConfig
 from earshot_training.objectives.tokenizer_distillation import DistillationConfig
 from earshot_training.probe.probe import ProbeConfig
 from earshot_training.tokenizer.codebook import CodebookConfig
 from earshot_training.tokenizer.random_projection import RandomProjectionConfig
 from earshot_training.train.averaging import AveragingConfig
+from earshot_training.train.finetune import DataConfig, FinetuneConfig
 from earshot_training.train.loop import LoopConfig
 from earshot_training.train.optimizer import OptimizerConfig
 from earshot_training.train.pretrain import PretrainConfig
 from earshot_training.train.train_tokenizer import CodebookStartConfig, TrainTokenizerConfig
 
-ENCODER_SEED, TOKENIZER_SEED, RESEEDED_SEED = 0, 1, 2
+ENCODER_SEED, TOKENIZER_SEED, RESEEDED_SEED, TEACHER_SEED = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +74,30 @@ class TokenizerStageConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:
-        """Refuse targets that the teachers of this loop, plain encoders, do not have."""
+        """Refuse a target that is not the encoder's: a supervised teacher has its own section."""
         target = self.distillation.target
         if target != "patch_vectors":
             raise ConfigError(f"distillation.target: expected 'patch_vectors', got {target!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedTeacherConfig:
+    """Later tokenizers are taught by the fine-tuned encoder: the paper's "iter3+". Uses labels."""
+
+    from_iteration: int
+    """First iteration whose tokenizer learns a fine-tuned encoder's logits of the clip."""
+    data: DataConfig
+    """Labelled clips; its manifest is relative to the config file."""
+    loop: LoopConfig
+    tagging: TaggingConfig = field(default_factory=TaggingConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    averaging: AveragingConfig = field(default_factory=AveragingConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse a teacher of the first tokenizer, which has none."""
+        if self.from_iteration < 2:
+            raise ConfigError(f"from_iteration: expected at least 2, got {self.from_iteration}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +115,7 @@ class IterateConfig:
     reseed_from_iteration: int = 2
     """From here on each tokenizer is trained a second time from another seed, for the agreement
     that a reseed leaves; the rule needs it from convergence.min_encoders on."""
+    supervised_teacher: SupervisedTeacherConfig | None = None
     random_projection: RandomProjectionConfig = field(default_factory=RandomProjectionConfig)
     fbank: FbankStatistics = field(default_factory=FbankStatistics)
     probe: ProbeConfig = field(default_factory=ProbeConfig)
@@ -110,12 +135,30 @@ class IterateConfig:
                 f"got {self.reseed_from_iteration}"
             )
 
+    def has_supervised_teacher(self, iteration: int) -> bool:
+        """Whether that iteration's tokenizer is taught by a fine-tuned encoder."""
+        teacher = self.supervised_teacher
+        return teacher is not None and iteration >= teacher.from_iteration
+
 
 def load_iterate_config(path: Path) -> IterateConfig:
     """Read a TOML file; its paths are taken relative to its own folder."""
     config = load_config(IterateConfig, path)
-    corpus = replace(config.corpus, manifest=path.parent / config.corpus.manifest)
-    return replace(config, corpus=corpus, probe_manifest=path.parent / config.probe_manifest)
+    return with_manifests(config, lambda manifest: path.parent / manifest)
+
+
+def with_manifests(config: IterateConfig, move: Callable[[Path], Path]) -> IterateConfig:
+    """Put other paths in the place of the config's manifests."""
+    teacher = config.supervised_teacher
+    if teacher is not None:
+        data = replace(teacher.data, manifest=move(teacher.data.manifest))
+        teacher = replace(teacher, data=data)
+    return replace(
+        config,
+        corpus=replace(config.corpus, manifest=move(config.corpus.manifest)),
+        probe_manifest=move(config.probe_manifest),
+        supervised_teacher=teacher,
+    )
 
 
 def pretrain_config(config: IterateConfig, iteration: int) -> PretrainConfig:
@@ -144,6 +187,9 @@ def tokenizer_config(
     agree more than twins do, and the comparison of the two agreements would mean nothing.
     """
     stage = config.tokenizer
+    distillation = stage.distillation
+    if config.has_supervised_teacher(iteration):
+        distillation = replace(distillation, target="clip_logits")
     return TrainTokenizerConfig(
         seed=mix_seed(config.seed, iteration, RESEEDED_SEED if is_reseeded else TOKENIZER_SEED),
         encoder=stage.network,
@@ -151,8 +197,32 @@ def tokenizer_config(
         loop=stage.loop,
         codebook=stage.codebook,
         codebook_start=stage.codebook_start,
-        distillation=stage.distillation,
+        distillation=distillation,
         optimizer=stage.optimizer,
+    )
+
+
+def teacher_config(config: IterateConfig, iteration: int, *, encoder: Path) -> FinetuneConfig:
+    """Say how the encoder before iteration `iteration`, an artefact, is fine-tuned to teach it.
+
+    Raises:
+        ValueError: that iteration has no supervised teacher.
+
+    """
+    teacher = config.supervised_teacher
+    if teacher is None or not config.has_supervised_teacher(iteration):
+        raise ValueError(f"expected a supervised teacher in iteration {iteration}, got none")
+    return FinetuneConfig(
+        seed=mix_seed(config.seed, iteration, TEACHER_SEED),
+        encoder=config.encoder.network,
+        data=teacher.data,
+        loop=teacher.loop,
+        fbank=config.fbank,
+        tagging=teacher.tagging,
+        augment=teacher.augment,
+        optimizer=teacher.optimizer,
+        averaging=teacher.averaging,
+        init=encoder,
     )
 
 

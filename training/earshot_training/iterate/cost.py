@@ -19,18 +19,20 @@ FORMULA = (
     "per clip of N patches, K of them kept, width D, feed-forward F, codes C: block(N) = "
     "2N(4D² + 2DF) + 4N²D; encoder(N) = patches + conv positions + L·block(N); pre-training = "
     "3·(encoder(K) + predictor(N)) + fbank; tokenizer = 3·(encoder(N) + head + codes + "
-    "estimator(N)) + teacher(N) + fbank; tokens = encoder(N) + head + codes + fbank; probe = "
-    "encoder(N) + fbank. Products of matrices only, two operations per multiply-add"
+    "estimator(N)) + teacher(N) + fbank; fine-tuning = 3·encoder(K) + fbank; tokens = "
+    "encoder(N) + head + codes + fbank; probe = encoder(N) + fbank. Products of matrices only, "
+    "two operations per multiply-add"
 )
 
 
 def encoder_training_flop(stage: EncoderStageConfig, patches: int, codebook_size: int) -> float:
     """Of one clip of so many patches in one step of masked-token prediction."""
     kept = num_kept(patches, stage.masked_tokens.hidden_ratio)
+    grid_patches = patches if stage.masked_tokens.positions == "true" else kept
     network = stage.network
     predictor = stage.predictor.layers * block_flop(network, patches)
     to_tokens = 2 * (patches - kept) * network.dim * codebook_size
-    forward = encoder_flop(network, kept, grid_patches=patches) + predictor + to_tokens
+    forward = encoder_flop(network, kept, grid_patches=grid_patches) + predictor + to_tokens
     return TRAINING_PASSES * stage.masked_tokens.masks_per_clip * forward + fbank_flop(patches)
 
 
@@ -47,6 +49,12 @@ def tokenizer_training_flop(
         + estimator_layers * block_flop(estimator, patches)
     )
     return TRAINING_PASSES * trained + encoder_flop(teacher, patches) + fbank_flop(patches)
+
+
+def finetuning_flop(network: EncoderConfig, patches: int, *, kept_share: float) -> float:
+    """Of one clip in one step of fine-tuning, a share of its patches kept; without the head."""
+    kept = max(1, round(kept_share * patches))
+    return TRAINING_PASSES * encoder_flop(network, kept, grid_patches=patches) + fbank_flop(patches)
 
 
 def tokenize_flop(tokenizer: TokenizerStageConfig | RandomProjectionConfig, patches: int) -> float:

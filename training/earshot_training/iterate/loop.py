@@ -8,12 +8,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from earshot_training.iterate.context import RunContext, describe_run
+from earshot_training.iterate.config import IterateConfig
+from earshot_training.iterate.context import RunContext
 from earshot_training.iterate.frozen_stages import name_corpus_stage, name_probe_stage, probe_stage
 from earshot_training.iterate.outcome import Outcome, outcome_of
 from earshot_training.iterate.run_folder import OUTCOME_FILE, StageRecord, write_json
 from earshot_training.iterate.scores import read_rows, score_stage
-from earshot_training.iterate.training_stages import train_encoder_stage, train_tokenizer_stage
+from earshot_training.iterate.training_stages import (
+    finetune_teacher_stage,
+    train_encoder_stage,
+    train_tokenizer_stage,
+)
 from earshot_training.train.run_folder import ARTEFACT_FOLDER, CHECKPOINT_FILE
 
 
@@ -30,10 +35,9 @@ def iterate(context: RunContext) -> Outcome:
     A run that is still unfinished afterwards goes on when this is called again.
 
     Raises:
-        UserError: another run lies in the folder, or a clip cannot be read.
+        UserError: a clip cannot be read.
 
     """
-    context.folder.begin(describe_run(context))
     outcome = outcome_of(read_rows(context.folder), context.config)
     while outcome.state == "unfinished" and _run_iteration(context, outcome.verdict.iteration + 1):
         outcome = outcome_of(read_rows(context.folder), context.config)
@@ -42,10 +46,11 @@ def iterate(context: RunContext) -> Outcome:
     return outcome
 
 
-def stages_of(iteration: int, *, reseed_from_iteration: int) -> tuple[Stage, ...]:
+def stages_of(iteration: int, config: IterateConfig) -> tuple[Stage, ...]:
     """List what an iteration does, in order; the first has the random projection as tokenizer."""
     is_distilled = iteration > 1
-    is_reseeded = is_distilled and iteration >= reseed_from_iteration
+    is_reseeded = is_distilled and iteration >= config.reseed_from_iteration
+    teacher = [Stage("teacher", finetune_teacher_stage)]
     trained = [
         Stage("tokenizer", partial(train_tokenizer_stage, is_reseeded=False)),
         Stage("tokenizer-reseeded", partial(train_tokenizer_stage, is_reseeded=True)),
@@ -55,6 +60,7 @@ def stages_of(iteration: int, *, reseed_from_iteration: int) -> tuple[Stage, ...
         Stage("probe-tokens-reseeded", partial(name_probe_stage, is_reseeded=True)),
     ]
     return (
+        *teacher[: config.has_supervised_teacher(iteration)],
         *trained[: is_distilled + is_reseeded],
         Stage("tokens", name_corpus_stage),
         *compared[: 1 + is_reseeded],
@@ -66,7 +72,7 @@ def stages_of(iteration: int, *, reseed_from_iteration: int) -> tuple[Stage, ...
 
 def _run_iteration(context: RunContext, iteration: int) -> bool:
     """Finish all stages of an iteration; False when the budget stopped one."""
-    for stage in stages_of(iteration, reseed_from_iteration=context.config.reseed_from_iteration):
+    for stage in stages_of(iteration, context.config):
         if context.folder.record(iteration, stage.name) is not None:
             continue
         if context.budget.is_spent():

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from earshot_training.iterate.config import IterateConfig
 from earshot_training.iterate.embedding_map import draw_embedding_map
@@ -104,6 +105,7 @@ def draw_probes(rows: Sequence[IterationRow], layer_accuracy: Sequence[Sequence[
         shown = [100 * accuracy for accuracy in accuracies]
         axes[1].plot(layers, shown, marker=".", color=colour, label=str(iteration))
     axes[1].legend(title="iteration", fontsize="small")
+    axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
     _label(axes[1], "Linear probe of one layer", "layer", "%")
     return figure
 

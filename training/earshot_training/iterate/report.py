@@ -97,12 +97,11 @@ def _sections(run: Run, plots: Sequence[Path]) -> Iterable[str]:
     yield "# Tokenizer and encoder in turn"
     yield f"**{verdict_sentence(run.outcome, run.config)}** {_best_sentence(run)}".strip()
     if run.rows:
+        yield _fall_sentence(run.rows)
         yield _scores_table(run.rows)
         yield _legend(run)
     for judgement in run.outcome.verdict.judgements:
         yield _judgement(judgement)
-    if run.rows:
-        yield "## Were the encoders trained to the end?\n\n" + _fall_sentence(run.rows)
     yield "## Data\n\n" + _data(run)
     yield from (f"![{path.stem}](plots/{path.name})" for path in plots)
     yield "## Cost\n\n" + _cost_table(run.records)
@@ -180,26 +179,29 @@ def _judgement(judgement: Judgement) -> str:
 
 
 def _fall_sentence(rows: Sequence[IterationRow]) -> str:
-    late = [row for row in rows if row.cross_entropy_fall >= MAX_CROSS_ENTROPY_FALL]
+    """Say whether the encoders were trained to the end, or half-trained ones are compared."""
     limit = _percent(MAX_CROSS_ENTROPY_FALL)
+    late = [
+        f"encoder {row.scores.iteration} by {_percent(row.cross_entropy_fall, digits=2)}"
+        for row in rows
+        if row.cross_entropy_fall >= MAX_CROSS_ENTROPY_FALL
+    ]
     if not late:
         return (
-            f"Yes: over the last tenth of its steps no encoder's held-out cross-entropy fell by "
-            f"{limit} or more."
+            "All encoders were trained to the end: over the last tenth of the steps no held-out "
+            f"cross-entropy fell by {limit} or more."
         )
-    named = ", ".join(
-        f"encoder {row.scores.iteration} by {_percent(row.cross_entropy_fall, digits=2)}"
-        for row in late
-    )
     return (
-        f"No: over the last tenth of its steps the held-out cross-entropy still fell by {limit} "
-        f"or more ({named}). Differences between iterations may be differences of training time."
+        "Caution: over the last tenth of the steps the held-out cross-entropy still fell by "
+        f"{limit} or more ({', '.join(late)}). Differences between iterations may be differences "
+        "of training time."
     )
 
 
 def _data(run: Run) -> str:
     learnt, held_out, probe = (run.description[key] for key in ("learnt_from", "held_out", "probe"))
     seen, scored = probe["scored_clips_learnt_from"], probe["scored_clips"]
+    left_out = run.description["left_out"]
     if seen:
         transductive = (
             f"{seen} of the {scored} scored clips come from recordings that the encoders learnt "
@@ -211,14 +213,27 @@ def _data(run: Run) -> str:
         )
     return "\n".join(
         [
-            f"- Learnt from, without labels: {_clips(learnt)}.",
+            f"- Learnt from, without labels: {_clips(learnt)}."
+            + (f" Left out, because they cannot be opened: {left_out} clips." if left_out else ""),
             f"- Held out (masked-token scores): {_clips(held_out)}.",
             f"- Probed: {_clips(probe)}, {probe['classes']} classes; scored: {scored} clips of "
             f"folds {', '.join(map(str, probe['score_folds']))}, each by what the other folds "
-            f"taught. {transductive}",
+            f"taught. {transductive}{_supervision(run)}",
             f"- Tokens are compared on all {probe['clips']} probed clips, of which "
             f"{probe['probe_clips_learnt_from']} come from recordings that were learnt from.",
         ]
+    )
+
+
+def _supervision(run: Run) -> str:
+    """Say what a supervised teacher has seen of the scored clips' labels."""
+    teacher = run.config.supervised_teacher
+    if teacher is None:
+        return ""
+    told = run.description["probe"]["scored_clips_in_teacher"]
+    return (
+        f" From iteration {teacher.from_iteration} on tokenizers learn from a fine-tuned encoder, "
+        f"which has seen the labels of the recordings of {told} of the scored clips."
     )
 
 

@@ -1,4 +1,4 @@
-"""Stages that train: a tokenizer, its twin from another seed, an encoder.
+"""Stages that train: a supervised teacher, a tokenizer, its twin from another seed, an encoder.
 
 Stopped by the budget, a stage answers None; run again, it goes on from its checkpoint.
 """
@@ -9,11 +9,16 @@ from typing import Any
 from earshot_training.audio.waveform import SAMPLE_RATE_HZ
 from earshot_training.config import to_dict
 from earshot_training.data.row_alignment import SAMPLES_PER_ROW
-from earshot_training.iterate.config import pretrain_config, tokenizer_config
+from earshot_training.iterate.config import pretrain_config, teacher_config, tokenizer_config
 from earshot_training.iterate.context import RunContext
-from earshot_training.iterate.cost import encoder_training_flop, tokenizer_training_flop
+from earshot_training.iterate.cost import (
+    encoder_training_flop,
+    finetuning_flop,
+    tokenizer_training_flop,
+)
 from earshot_training.iterate.run_folder import StageRecord, read_json, write_json
 from earshot_training.model.artefact import save_artefact
+from earshot_training.train.finetune_in_folder import finetune
 from earshot_training.train.held_out import held_out_batches, score_masked_tokens
 from earshot_training.train.loop import Progress
 from earshot_training.train.pretrain import (
@@ -34,18 +39,45 @@ LAST_SHARE_OF_STEPS = 0.1
 """Over this last part of a pre-training its held-out loss should hardly move any more."""
 
 
-def train_tokenizer_stage(
-    context: RunContext, iteration: int, *, is_reseeded: bool
-) -> StageRecord | None:
-    """Distil the previous encoder into this iteration's tokenizer, or into its twin."""
-    name = "tokenizer-reseeded" if is_reseeded else "tokenizer"
-    folder = context.folder.stage(iteration, name)
-    run = train_tokenizer(
-        tokenizer_config(context.config, iteration, is_reseeded=is_reseeded),
-        teacher=context.folder.stage(iteration - 1, "encoder") / ARTEFACT_FOLDER,
+def finetune_teacher_stage(context: RunContext, iteration: int) -> StageRecord | None:
+    """Fine-tune the previous encoder on labels, so that it can teach this iteration's tokenizer."""
+    folder = context.folder.stage(iteration, "teacher")
+    # A path that is the same from wherever the command is given: it is part of the run's config.
+    encoder = _artefact(context, iteration - 1, "encoder").resolve()
+    run = finetune(
+        teacher_config(context.config, iteration, encoder=encoder),
         out=folder,
         device=context.device,
         resume=(folder / CHECKPOINT_FILE).exists(),
+        loader_workers=context.loader_workers,
+        limits=context.limits(),
+        say=context.say,
+    )
+    if not run.loop.is_finished:
+        return None
+    network, progress = context.config.encoder.network, run.loop.progress
+    share = run.run_config["augment"]["kept_patch_share"]
+    flop = finetuning_flop(network, _mean_patches(progress, network.bands), kept_share=share)
+    results = {"labels": int(run.targets.trained.sum())}
+    return _training_record(iteration, "teacher", progress, flop, results)
+
+
+def train_tokenizer_stage(
+    context: RunContext, iteration: int, *, is_reseeded: bool
+) -> StageRecord | None:
+    """Distil the previous encoder, or its fine-tuned form, into the tokenizer or its twin."""
+    name = "tokenizer-reseeded" if is_reseeded else "tokenizer"
+    folder = context.folder.stage(iteration, name)
+    teacher = _artefact(context, iteration - 1, "encoder")
+    if context.config.has_supervised_teacher(iteration):
+        teacher = _artefact(context, iteration, "teacher")
+    run = train_tokenizer(
+        tokenizer_config(context.config, iteration, is_reseeded=is_reseeded),
+        teacher=teacher,
+        out=folder,
+        device=context.device,
+        resume=(folder / CHECKPOINT_FILE).exists(),
+        loader_workers=context.loader_workers,
         limits=context.limits(),
         say=context.say,
     )
@@ -71,6 +103,7 @@ def train_encoder_stage(context: RunContext, iteration: int) -> StageRecord | No
         tokens=context.folder.stage(iteration, "tokens"),
         device=context.device,
         resume=checkpoint.exists(),
+        loader_workers=context.loader_workers,
     )
     write_config(folder, to_dict(config))
     early_step = early_step_of(config.loop.steps)
@@ -100,6 +133,10 @@ def train_encoder_stage(context: RunContext, iteration: int) -> StageRecord | No
 def early_step_of(steps: int) -> int:
     """Step at which the last part of a pre-training begins."""
     return steps - max(1, round(LAST_SHARE_OF_STEPS * steps))
+
+
+def _artefact(context: RunContext, iteration: int, stage: str) -> Path:
+    return context.folder.stage(iteration, stage) / ARTEFACT_FOLDER
 
 
 def _train(context: RunContext, run: PretrainRun, folder: Path, *, until_step: int) -> None:
