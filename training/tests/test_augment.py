@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from earshot_training.audio.augment import (
+from earshot_training.config import ConfigError
+from earshot_training.data.augment import (
     AugmentConfig,
     augment_waveforms,
     crop,
@@ -14,7 +15,6 @@ from earshot_training.audio.augment import (
     mixup,
     roll,
 )
-from earshot_training.config import ConfigError
 from earshot_training.data.collate import Batch
 
 LENGTHS = (8_000, 12_000, 5_000, 12_000)

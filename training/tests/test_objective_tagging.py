@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from earshot_training.audio.augment import AugmentConfig
 from earshot_training.config import ConfigError, EncoderConfig
+from earshot_training.data.augment import AugmentConfig
 from earshot_training.data.collate import Batch
 from earshot_training.model.beats import Beats
 from earshot_training.objectives.tagging import TaggingConfig, TaggingObjective, initialise_head

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from earshot_training.audio.augment import AugmentConfig
 from earshot_training.config import ConfigError, EncoderConfig, FbankStatistics
 from earshot_training.config_file import load_config
+from earshot_training.data.augment import AugmentConfig
 from earshot_training.data.clip_waveforms import WaveformCache
 from earshot_training.data.sampler import mix_seed
 from earshot_training.data.unlabelled import UnlabelledDataConfig

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from earshot_training.audio.augment import (
+from earshot_training.audio.fbank import num_frames, num_rows
+from earshot_training.config import ConfigError
+from earshot_training.data.augment import (
     AugmentConfig,
     augment_waveforms,
     draw_kept_patches,
     mask_fbank,
 )
-from earshot_training.audio.fbank import num_frames, num_rows
-from earshot_training.config import ConfigError
 from earshot_training.data.collate import Batch
 from earshot_training.model.beats import Beats
 from earshot_training.model.patch_embed import patch_grid

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from earshot_training.audio.augment import AugmentConfig
 from earshot_training.config import (
     ConfigError,
     EncoderConfig,
@@ -14,6 +13,7 @@ from earshot_training.config import (
     to_dict,
 )
 from earshot_training.config_file import load_config
+from earshot_training.data.augment import AugmentConfig
 from earshot_training.data.batch_feed import BatchFeed
 from earshot_training.data.batches import ClipBatches
 from earshot_training.data.clip_waveforms import WaveformCache
