@@ -118,6 +118,8 @@ def test_another_run_starts_from_an_artefact(workplace: Path):
     assert 0 < fresh < 1e-3
     record = json.loads((workplace / "runs" / "b" / "config.json").read_text())
     assert record["init"] == "runs/a/artefact"
+    first, second = (load_artefact(Path("runs", run, "artefact")).training for run in "ab")
+    assert second["started_from"] == first
 
 
 @pytest.mark.usefixtures("workplace")

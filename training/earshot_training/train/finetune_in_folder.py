@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from earshot_training.config import to_dict
 from earshot_training.data.readable import say_faults
 from earshot_training.labels.audioset import audioset_labels
-from earshot_training.model.artefact import Artefact, TrainedLabel, save_artefact
+from earshot_training.model.artefact import Artefact, TrainedLabel, load_artefact, save_artefact
 from earshot_training.model.beats import Beats
 from earshot_training.processes import is_first_process
 from earshot_training.train.finetune import FinetuneConfig, TaggingRun, create_tagging_run
@@ -51,6 +52,7 @@ def finetune(
 
     """
     assert_startable(out, resume=resume)
+    started_from = None if config.init is None else load_artefact(config.init).training
     run = create_tagging_run(
         config,
         checkpoint_path=out / CHECKPOINT_FILE,
@@ -74,11 +76,14 @@ def finetune(
         say=say,
     )
     if is_first_process():
-        save_artefact(out / ARTEFACT_FOLDER, _create_artefact(run), overwrite=True)
+        artefact = _create_artefact(run, started_from=started_from)
+        save_artefact(out / ARTEFACT_FOLDER, artefact, overwrite=True)
     return run
 
 
-def _create_artefact(run: TaggingRun) -> Artefact:
+def _create_artefact(run: TaggingRun, *, started_from: dict[str, Any] | None) -> Artefact:
+    """Weights and their whole history: what made the first weights is part of what made these."""
+    record = training_record("tagging", run.loop, run.clips, run.run_config)
     trained = run.model
     model = Beats(trained.config, num_labels=trained.num_labels, statistics=trained.statistics)
     model.load_state_dict(run.loop.averaged_state())
@@ -87,7 +92,7 @@ def _create_artefact(run: TaggingRun) -> Artefact:
         kind="finetuned",
         activation="sigmoid",
         labels=_trained_labels(run),
-        training=training_record("tagging", run.loop, run.clips, run.run_config),
+        training=record if started_from is None else record | {"started_from": started_from},
     )
 
 
