@@ -1,0 +1,75 @@
+/** What README shows is what the service answers, and what it says of the model is in the model's card. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadConfig } from '../src/config.js';
+import { createLog } from '../src/log.js';
+import { type Service, startService } from '../src/service.js';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+
+interface Reply {
+  readonly id?: string;
+  readonly instance?: string;
+  readonly tags?: readonly { readonly label: string; readonly score: number }[];
+}
+
+/** Commands that README shows with their answers. */
+const shown = [
+  ...readme.matchAll(/^\$ curl -F file=@(\S+) '?localhost:8080(\S+?)'?\n(\{.+\})$/gm),
+].map(([, file, path, reply]) => ({
+  file: file ?? '',
+  path: path ?? '',
+  reply: JSON.parse(reply ?? '') as Reply,
+}));
+
+describe('the answers shown', () => {
+  const spoolDir = mkdtempSync(join(tmpdir(), 'earshot-readme-'));
+  let service: Service;
+
+  beforeAll(async () => {
+    const env = { PORT: '0', HOST: '127.0.0.1', ENGINES: '1', SPOOL_DIR: spoolDir };
+    service = await startService(loadConfig(env), createLog({ level: 'silent' }));
+  });
+  afterAll(async () => {
+    await service.close({ preStopMs: 0 });
+    rmSync(spoolDir, { recursive: true });
+  });
+
+  test('there are some', () => {
+    expect(shown.length).toBeGreaterThanOrEqual(2);
+  });
+
+  test.each(shown)('$path of $file', async ({ file, path, reply }) => {
+    const form = new FormData();
+    form.append('file', new Blob([new Uint8Array(readFileSync(join(ROOT, file)))]), file);
+    const response = await fetch(service.url + path, { method: 'POST', body: form });
+    const { id, instance, tags, ...rest } = (await response.json()) as Reply;
+    const { id: shownId, instance: shownInstance, tags: shownTags, ...shownRest } = reply;
+    expect(rest).toEqual(shownRest);
+    expect([typeof id, typeof instance]).toEqual([typeof shownId, typeof shownInstance]);
+    expect(tags?.map(({ label }) => label)).toEqual(shownTags?.map(({ label }) => label));
+    // The last digits are the machine's.
+    for (const [index, { score }] of (tags ?? []).entries()) {
+      expect(score).toBeCloseTo(shownTags?.[index]?.score ?? Number.NaN, 3);
+    }
+  });
+});
+
+test('the scores said are those of the card', () => {
+  const path = join(ROOT, 'models/earshot-first/model.json');
+  const { evaluation } = JSON.parse(readFileSync(path, 'utf8')) as {
+    evaluation: {
+      mean_average_precision: number;
+      accuracy: { value: number; wilson_95: number[]; correct: number; clips: number };
+    };
+  };
+  const { value, wilson_95: interval, correct, clips } = evaluation.accuracy;
+  const [low, high] = interval.map((bound) => (100 * bound).toFixed(1));
+  expect(readme).toContain(`**${(100 * value).toFixed(1)} %** (95 % interval ${low} to ${high})`);
+  expect(readme).toContain(`${correct} of ${clips} clips`);
+  expect(readme).toContain(`| ${evaluation.mean_average_precision.toFixed(3)} |`);
+});
