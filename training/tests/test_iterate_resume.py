@@ -86,15 +86,14 @@ def test_a_run_has_its_stages_and_ends(uninterrupted):
     assert not list(uninterrupted.rglob("*.unfinished"))
 
 
-@pytest.mark.parametrize("max_steps", [2, 9])
-def test_stopped_and_resumed_equals_uninterrupted(manifest, uninterrupted, tmp_path, max_steps):
+def test_stopped_and_resumed_equals_uninterrupted(manifest, uninterrupted, tmp_path):
     """Stopped inside stages, at their ends, before and after the early score of an encoder."""
     calls, outcome = 0, None
     while outcome is None or outcome.state == "unfinished":
-        outcome = work(short_config(manifest), tmp_path / "run", max_steps=max_steps)
+        outcome = work(short_config(manifest), tmp_path / "run", max_steps=2)
         calls += 1
     steps = 3 * SHORT_STEPS["encoder"] + 4 * SHORT_STEPS["tokenizer"]
-    assert calls >= steps // max_steps
+    assert calls >= steps // 2
     assert_same_run(tmp_path / "run", uninterrupted)
 
 

@@ -33,6 +33,9 @@ class ConvergenceConfig:
     """(c) Share of the codes that carry at least 1e-5 of the patches."""
     information_standard_errors: float = 2.0
     """(c) By how many standard errors label information may fall from one iteration to the next."""
+    max_cross_entropy_fall: float = 0.002
+    """Relative fall of the held-out cross-entropy over the last tenth of an encoder's steps from
+    which on the report warns that half-trained encoders are compared. Decides nothing."""
     times_in_a_row: int = 1
     """Iterations in a row that the rule must hold for."""
 
@@ -46,7 +49,12 @@ class ConvergenceConfig:
         for name in ("min_perplexity_share", "min_usage"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}: expected a share in [0, 1], got {getattr(self, name)}")
-        for name in ("gain_standard_errors", "agreement_margin", "information_standard_errors"):
+        for name in (
+            "gain_standard_errors",
+            "agreement_margin",
+            "information_standard_errors",
+            "max_cross_entropy_fall",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: expected at least 0, got {getattr(self, name)}")
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from earshot_training.iterate.config import IterateConfig
+from earshot_training.iterate.convergence import ConvergenceConfig
 from earshot_training.iterate.embedding_map import draw_embedding_map
 from earshot_training.iterate.probe_files import SCORES_FILE, load_probe
 from earshot_training.iterate.run_folder import RunFolder, read_json
@@ -41,7 +42,7 @@ def draw_plots(
     if rows:
         figures["probes"] = draw_probes(rows, _layer_accuracy(folder, len(rows)))
         figures["agreement"] = draw_agreement(rows, config.convergence.agreement_margin)
-        figures["codebook"] = draw_codebook(rows, config.convergence.min_perplexity_share)
+        figures["codebook"] = draw_codebook(rows, config.convergence)
     if best_iteration is not None:
         probed = load_probe(folder.stage(best_iteration, "probe"))
         figures["embeddings"] = draw_embedding_map(probed, iteration=best_iteration)
@@ -121,22 +122,26 @@ def draw_agreement(rows: Sequence[IterationRow], margin: float) -> Figure:
     needed = [value - margin for value in values]
     axis.plot(places, needed, "_", markersize=18, color="grey", label=f"A* - {margin:g}: needed")
     axis.set_xticks(_iterations(rows))
+    axis.set_ylim(bottom=0)
     axis.legend(fontsize="small")
     _label(axis, "Agreement of tokens", "iteration", "adjusted mutual information")
     return figure
 
 
-def draw_codebook(rows: Sequence[IterationRow], min_perplexity_share: float) -> Figure:
+def draw_codebook(rows: Sequence[IterationRow], rule: ConvergenceConfig) -> Figure:
     """Draw perplexity, codes in use and label information over iterations."""
     figure, axes = _figure(columns=3)
     iterations, scores = _iterations(rows), [row.scores for row in rows]
     axes[0].plot(iterations, [s.perplexity for s in scores], "o-")
-    needed = [min_perplexity_share * s.codebook_size for s in scores]
+    needed = [rule.min_perplexity_share * s.codebook_size for s in scores]
     axes[0].plot(iterations, needed, "--", color="grey", label="needed")
-    axes[0].legend(fontsize="small")
     _label(axes[0], "Perplexity of the tokens", "iteration", "codes")
     axes[1].plot(iterations, [100 * s.usage for s in scores], "o-")
+    needed = [100 * rule.min_usage for _ in scores]
+    axes[1].plot(iterations, needed, "--", color="grey", label="needed")
     _label(axes[1], "Codes in use", "iteration", "%")
+    for axis in axes[:2]:
+        axis.legend(fontsize="small")
     axes[2].errorbar(
         iterations,
         [s.label_information for s in scores],
@@ -148,6 +153,7 @@ def draw_codebook(rows: Sequence[IterationRow], min_perplexity_share: float) -> 
     for axis in axes:
         axis.set_xticks(iterations)
         axis.set_ylim(bottom=0)
+    axes[1].set_ylim(top=105)
     return figure
 
 

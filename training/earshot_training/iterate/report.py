@@ -16,8 +16,6 @@ from earshot_training.iterate.run_folder import RunFolder, StageRecord
 from earshot_training.iterate.scores import IterationRow, read_rows
 
 REPORT_FILE = "report.md"
-MAX_CROSS_ENTROPY_FALL = 0.002
-"""Over the last tenth of the steps: more, and half-trained encoders are compared."""
 
 LEGEND = """\
 - **S**: accuracy of a linear probe on the frozen encoder; **gain** over the previous encoder on the
@@ -97,7 +95,7 @@ def _sections(run: Run, plots: Sequence[Path]) -> Iterable[str]:
     yield "# Tokenizer and encoder in turn"
     yield f"**{verdict_sentence(run.outcome, run.config)}** {_best_sentence(run)}".strip()
     if run.rows:
-        yield _fall_sentence(run.rows)
+        yield _fall_sentence(run.rows, run.config.convergence.max_cross_entropy_fall)
         yield _scores_table(run.rows)
         yield _legend(run)
     for judgement in run.outcome.verdict.judgements:
@@ -178,23 +176,22 @@ def _judgement(judgement: Judgement) -> str:
     return f"## Rule at iteration {judgement.iteration}: {status}\n\n{_table(head, lines)}"
 
 
-def _fall_sentence(rows: Sequence[IterationRow]) -> str:
-    """Say whether the encoders were trained to the end, or half-trained ones are compared."""
-    limit = _percent(MAX_CROSS_ENTROPY_FALL)
+def _fall_sentence(rows: Sequence[IterationRow], max_fall: float) -> str:
+    """Say whether the encoders' losses had settled, or half-trained encoders are compared."""
     late = [
         f"encoder {row.scores.iteration} by {_percent(row.cross_entropy_fall, digits=2)}"
         for row in rows
-        if row.cross_entropy_fall >= MAX_CROSS_ENTROPY_FALL
+        if row.cross_entropy_fall >= max_fall
     ]
     if not late:
         return (
-            "All encoders were trained to the end: over the last tenth of the steps no held-out "
-            f"cross-entropy fell by {limit} or more."
+            "Over the last tenth of the steps no encoder's held-out cross-entropy fell by "
+            f"{_percent(max_fall)} or more: none was left half-way."
         )
     return (
         "Caution: over the last tenth of the steps the held-out cross-entropy still fell by "
-        f"{limit} or more ({', '.join(late)}). Differences between iterations may be differences "
-        "of training time."
+        f"{_percent(max_fall)} or more ({', '.join(late)}). Differences between iterations may be "
+        "differences of training time."
     )
 
 
