@@ -1,5 +1,5 @@
 import type { Window } from '../audio/window.js';
-import { type BatchShape, toBatch } from './batch.js';
+import { type BatchShape, type OutputName, toBatch } from './batch.js';
 import type { BatchPlan } from './batch-plan.js';
 import type { Clock } from './clock.js';
 import type { Engine } from './engine-process.js';
@@ -25,20 +25,23 @@ export interface WarmUpOptions {
 // Far above the noise between two engines, far below what a faulty device does.
 const TOLERANCE = 1e-2;
 const RUN_TIMEOUT_MS = 300_000;
+// The embedding too: a model that was never fine-tuned has no logits.
+const CHECKED_OUTPUTS = ['clip_logits', 'clip_embedding'] as const;
 
 /** The numbers that every engine of a model has to give for the same sound. */
 export class Reference {
-  #clipLogits: Float32Array | undefined;
+  readonly #expected = new Map<OutputName, Float32Array>();
 
-  /** @throws Error when the logits are not those of the first engine that was checked */
-  assertSame(clipLogits: Float32Array): void {
-    this.#clipLogits ??= clipLogits;
-    for (const [i, expected] of this.#clipLogits.entries()) {
-      const got = clipLogits[i] ?? Number.NaN;
+  /** @throws Error when the values are not those of the first engine that was checked */
+  assertSame(output: OutputName, values: Float32Array): void {
+    const expected = this.#expected.get(output) ?? values;
+    this.#expected.set(output, expected);
+    for (const [i, value] of expected.entries()) {
+      const got = values[i] ?? Number.NaN;
       // Written so that NaN fails.
-      if (Math.abs(got - expected) <= TOLERANCE * (1 + Math.abs(expected))) continue;
+      if (Math.abs(got - value) <= TOLERANCE * (1 + Math.abs(value))) continue;
       throw new Error(
-        `The engine gives ${got} for logit ${i} of the reference sound, expected ${expected}`,
+        `The engine gives ${got} for ${output} ${i} of the reference sound, expected ${value}`,
       );
     }
   }
@@ -54,15 +57,17 @@ export async function warmUp(engine: Engine, options: WarmUpOptions): Promise<Wa
   const startMs = clock.nowMs();
   const run = async (shape: BatchShape, window: Window) => {
     const batch = toBatch([window], shape, minSamples);
-    return engine.run(batch, { outputs: ['clip_logits'], timeoutMs: RUN_TIMEOUT_MS });
+    return engine.run(batch, { outputs: CHECKED_OUTPUTS, timeoutMs: RUN_TIMEOUT_MS });
   };
   for (const shape of shapes) await run(shape, referenceWindow(shape.samples, sampleRate));
   const window = referenceWindow(referenceSamples, sampleRate);
   const { windows, inferenceMs } = await run(plan.shapeFor([window]), window);
-  const clipLogits = windows[0]?.values.clip_logits;
-  if (clipLogits === undefined)
-    throw new Error('For the reference sound, expected finite numbers of the engine');
-  reference.assertSame(clipLogits);
+  for (const output of CHECKED_OUTPUTS) {
+    const values = windows[0]?.values[output];
+    if (values === undefined)
+      throw new Error('For the reference sound, expected finite numbers of the engine');
+    reference.assertSame(output, values);
+  }
   return {
     warmupMs: clock.nowMs() - startMs,
     msPerAudioSecond: inferenceMs / window.durationSeconds,

@@ -59,12 +59,21 @@ describe('warmUp', () => {
 describe('Reference', () => {
   it('lets pass what differs by rounding and refuses what is another number', () => {
     const reference = new Reference();
-    reference.assertSame(Float32Array.of(1, -5, 0));
-    reference.assertSame(Float32Array.of(1.001, -5.001, 0.001));
-    expect(() => reference.assertSame(Float32Array.of(1, -5.2, 0))).toThrow(
-      'logit 1 of the reference sound, expected -5',
+    const assertSame = (...logits: number[]) =>
+      reference.assertSame('clip_logits', Float32Array.of(...logits));
+    assertSame(1, -5, 0);
+    assertSame(1.001, -5.001, 0.001);
+    expect(() => assertSame(1, -5.2, 0)).toThrow(
+      'clip_logits 1 of the reference sound, expected -5',
     );
-    expect(() => reference.assertSame(Float32Array.of(1, Number.NaN, 0))).toThrow('NaN');
-    expect(() => reference.assertSame(Float32Array.of(1))).toThrow('logit 1');
+    expect(() => assertSame(1, Number.NaN, 0)).toThrow('NaN');
+    expect(() => assertSame(1)).toThrow('clip_logits 1');
+  });
+
+  it('holds the embedding of a model without labels', () => {
+    const reference = new Reference();
+    reference.assertSame('clip_logits', new Float32Array());
+    reference.assertSame('clip_embedding', Float32Array.of(0.5));
+    expect(() => reference.assertSame('clip_embedding', Float32Array.of(0.6))).toThrow('0.6');
   });
 });
