@@ -1,13 +1,15 @@
 import type { Request, RequestHandler, Response } from 'express';
-import type { AnalysisDeps, ClipFile, Decoder } from '../analyze.js';
+import type { AnalysisDeps, ClipFile, Decoder } from '../analyze/hear.js';
 import type { Model, ModelRegistry } from '../inference/model-registry.js';
 import type { Log } from '../log.js';
 import { abortable } from './abortable.js';
 import type { Admission } from './admission.js';
-import { answerEach, type ClipAnswer } from './clip-answers.js';
-import type { operations } from './openapi-types.js';
+import type { AudioEndpoint, AudioOperation, HeardClip, ReplyOf } from './audio-endpoint.js';
+import { answerEach } from './clip-answers.js';
+import { answerInForm } from './form-answers.js';
 import type { ParametersOf, ParseParameters } from './parameters.js';
 import { setContextHeaders } from './reply.js';
+import { ReplyStream } from './reply-stream.js';
 import { contextOf, type RequestContext } from './request-context.js';
 import type { Spool } from './spool.js';
 import { Upload, type UploadLimits } from './upload.js';
@@ -22,30 +24,6 @@ export interface AudioRouteDeps {
   readonly log: Log;
 }
 
-/** Operations that take audio. */
-export type AudioOperation = 'createTags' | 'createEmbeddings';
-
-/** What one operation does with a clip, and how it writes the answers. */
-export interface AudioEndpoint<Op extends AudioOperation, T extends HeardClip> {
-  readonly operation: Op;
-  readonly route: string;
-  /** @throws ServiceError `invalid_value`: what openapi.yaml cannot say, since it depends on the model */
-  check?(parameters: ParametersOf<Op>, model: Model): void;
-  analyze(clip: ClipFile, parameters: ParametersOf<Op>, deps: AnalysisDeps): Promise<T>;
-  /** The body for one clip that was answered. */
-  single(names: { id: string; model: string }, clip: T): ReplyOf<Op>;
-  /** The body for several. */
-  list(names: { id: string; model: string }, answers: readonly ClipAnswer<T>[]): ReplyOf<Op>;
-}
-
-export type ReplyOf<Op extends AudioOperation> =
-  operations[Op]['responses'][200]['content']['application/json'];
-
-interface HeardClip {
-  readonly audioSeconds: number;
-  readonly windows: number;
-}
-
 /** The way of every request with audio: gate, body, parameters, clips, reply; the files go in every case. */
 export function audioRoute<Op extends AudioOperation, T extends HeardClip>(
   endpoint: AudioEndpoint<Op, T>,
@@ -58,9 +36,8 @@ export function audioRoute<Op extends AudioOperation, T extends HeardClip>(
     admission.assertOpen(request, registry.get(model));
     const upload = new Upload(spool, limits.maxUploadBytes);
     const exchange = { request, response, upload };
-    const body = await respond(exchange, endpoint, deps).finally(() => upload.remove());
-    setContextHeaders(request, response);
-    response.json(body);
+    const end = await respond(exchange, endpoint, deps).finally(() => upload.remove());
+    end();
   };
 }
 
@@ -70,11 +47,12 @@ interface Exchange {
   readonly upload: Upload;
 }
 
+/** @returns sends the reply, or what is left of it; the files may go before */
 async function respond<Op extends AudioOperation, T extends HeardClip>(
   { request, response, upload }: Exchange,
   endpoint: AudioEndpoint<Op, T>,
   deps: AudioRouteDeps,
-): Promise<ReplyOf<Op>> {
+): Promise<() => void> {
   const context = contextOf(request);
   const { limits, admission } = deps;
   await admission.uploading(endpoint.route, () => receive({ request, response, upload }, limits));
@@ -86,8 +64,25 @@ async function respond<Op extends AudioOperation, T extends HeardClip>(
   context.numClips = upload.clips.length;
   admission.assertWorkPlace(model);
   context.startDeadline(Math.min(parameters.timeout_ms ?? Infinity, limits.requestTimeoutMs));
-  const work = answerClips(upload.clips, { endpoint, parameters, model, context }, deps);
-  return abortable(work, context.signal);
+  const question = { endpoint, parameters, model, context };
+  const form = endpoint.form?.(parameters, request);
+  if (form === undefined) {
+    const body = await abortable(answerClips(upload.clips, question, deps), context.signal);
+    return () => {
+      setContextHeaders(request, response);
+      response.json(body);
+    };
+  }
+  const stream = new ReplyStream(request, response, form.mediaType);
+  const last = await answerInForm(upload.clips, {
+    form,
+    question: { names: namesOf(question), parameters, deps: analysisDeps(question, deps) },
+    context,
+    stream,
+    log: deps.log,
+    onHeard: (clip) => count(clip, context),
+  });
+  return () => stream.end(last);
 }
 
 async function receive(
@@ -115,29 +110,44 @@ interface Question<Op extends AudioOperation, T extends HeardClip> {
 
 async function answerClips<Op extends AudioOperation, T extends HeardClip>(
   clips: readonly ClipFile[],
-  { endpoint, parameters, model, context }: Question<Op, T>,
-  { decoder, admission, log }: AudioRouteDeps,
+  question: Question<Op, T>,
+  deps: AudioRouteDeps,
 ): Promise<ReplyOf<Op>> {
+  const { endpoint, parameters, model, context } = question;
   const { id, signal } = context;
-  const counted = admission.counting(decoder, model);
+  const analysis = analysisDeps(question, deps);
   const analyze = async (clip: ClipFile): Promise<T> => {
-    const heard = await endpoint.analyze(clip, parameters, {
-      decoder: counted,
-      model,
-      observer: context,
-      signal,
-    });
-    context.audioSeconds += heard.audioSeconds;
-    context.windows += heard.windows;
+    const heard = await endpoint.analyze(clip, parameters, analysis);
+    count(heard, context);
     return heard;
   };
   const [first, ...others] = clips;
   if (first !== undefined && others.length === 0) {
-    return endpoint.single({ id, model: model.card.name }, await analyze(first));
+    return endpoint.single(namesOf(question), await analyze(first), parameters);
   }
-  const atOnce = clipsAtOnce(model);
-  const answers = await answerEach(clips, analyze, { atOnce, signal, requestId: id, log });
-  return endpoint.list({ id, model: model.card.name }, answers);
+  const options = { atOnce: clipsAtOnce(model), signal, requestId: id, log: deps.log };
+  const answers = await answerEach(clips, analyze, options);
+  return endpoint.list(namesOf(question), answers, parameters);
+}
+
+function analysisDeps<Op extends AudioOperation, T extends HeardClip>(
+  { model, context }: Question<Op, T>,
+  { decoder, admission }: AudioRouteDeps,
+): AnalysisDeps {
+  const counted = admission.counting(decoder, model);
+  return { decoder: counted, model, observer: context, signal: context.signal };
+}
+
+function namesOf<Op extends AudioOperation, T extends HeardClip>({
+  model,
+  context,
+}: Question<Op, T>) {
+  return { id: context.id, model: model.card.name };
+}
+
+function count({ audioSeconds, windows }: HeardClip, context: RequestContext): void {
+  context.audioSeconds += audioSeconds;
+  context.windows += windows;
 }
 
 /** So many that the engines stay busy, so few that the clips of one request cannot fill the queue. */

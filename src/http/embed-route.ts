@@ -1,12 +1,8 @@
 import type { RequestHandler } from 'express';
-import { type EmbeddedClip, embedClip } from '../analyze.js';
+import { type EmbeddedClip, embedClip } from '../analyze/embed-clip.js';
+import type { AudioEndpoint, ReplyOf } from './audio-endpoint.js';
 import { answered, toThreeDecimals, toUsage } from './audio-reply.js';
-import {
-  type AudioEndpoint,
-  type AudioRouteDeps,
-  audioRoute,
-  type ReplyOf,
-} from './audio-route.js';
+import { type AudioRouteDeps, audioRoute } from './audio-route.js';
 import type { ClipAnswer } from './clip-answers.js';
 
 /** Digits that give every float32 back. */

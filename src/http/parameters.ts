@@ -56,7 +56,7 @@ export function createParameterParser(document: OpenApiDocument): ParseParameter
   return <Op extends Operation>(operation: Op, query: Fields, fields: Fields = {}) => {
     const schema = schemas.get(operation);
     if (schema === undefined) throw new Error(`openapi.yaml: no operation ${operation}`);
-    const given = merge(query, fields, Object.keys(schema.properties));
+    const given = merge(query, fields, schema.properties);
     const values = { ...given };
     const isValid = schema.check(values);
     const faulty = isValid ? infinite(values) : named(schema.check.errors ?? []);
@@ -77,14 +77,27 @@ function propertiesOf(
   );
 }
 
-function merge(query: Fields, fields: Fields, known: readonly string[]): Record<string, unknown> {
+function merge(
+  query: Fields,
+  fields: Fields,
+  properties: Record<string, JsonSchema>,
+): Record<string, unknown> {
+  const known = Object.keys(properties);
   const merged: Record<string, unknown> = Object.create(null);
   for (const [name, value] of [...Object.entries(query), ...Object.entries(fields)]) {
     if (!known.includes(name)) throw unknownParameter(name, known);
-    if (name in merged || Array.isArray(value)) throw givenTwice(name);
-    merged[name] = value;
+    const isList = properties[name]?.type === 'array';
+    if (name in merged || (Array.isArray(value) && !isList)) throw givenTwice(name);
+    merged[name] = isList ? toList(value, properties[name]?.items as JsonSchema) : value;
   }
   return merged;
+}
+
+/** A list may repeat its name; words of a closed set, which hold no comma, may stand in one value. */
+function toList(value: unknown, items: JsonSchema): unknown[] {
+  const values = Array.isArray(value) ? value : [value];
+  if (!Array.isArray(items.enum)) return values;
+  return values.flatMap((each) => String(each).split(','));
 }
 
 function unknownParameter(name: string, known: readonly string[]): ServiceError {
@@ -113,7 +126,7 @@ function invalidValue(
 
 /** Parameters that Ajv found fault with. */
 function named(errors: readonly { instancePath: string }[]): string[] {
-  return [...new Set(errors.map(({ instancePath }) => instancePath.slice(1)))];
+  return [...new Set(errors.map(({ instancePath }) => instancePath.split('/')[1] ?? ''))];
 }
 
 /** Ajv turns "Infinity" and "1e999" into a number, and then holds it to no limit. */
@@ -130,9 +143,11 @@ function shown(value: unknown): string {
 
 /** The schema of a parameter in words. */
 function describe(schema: JsonSchema): string {
-  const { type, anyOf, minimum, maximum, minLength, maxLength } = schema;
+  const { type, anyOf, items, minimum, maximum, minLength, maxLength } = schema;
   if (Array.isArray(anyOf)) return anyOf.map(describe).join(' or ');
   if ('const' in schema) return JSON.stringify(schema.const);
+  if (Array.isArray(schema.enum)) return schema.enum.map((each) => JSON.stringify(each)).join(', ');
+  if (type === 'array') return `a list of ${describe(items as JsonSchema)}`;
   if (type === 'boolean') return 'true or false';
   if (type === 'string') return `${minLength} to ${maxLength} characters`;
   const kind = type === 'integer' ? 'an integer' : 'a number';

@@ -1,8 +1,9 @@
 import type { RequestHandler } from 'express';
-import { type TaggedClip, tagClip } from '../analyze.js';
+import { type TaggedClip, tagClip } from '../analyze/tag-clip.js';
 import { ServiceError } from '../errors.js';
+import type { AudioEndpoint } from './audio-endpoint.js';
 import { answered, toAudio, toUsage } from './audio-reply.js';
-import { type AudioEndpoint, type AudioRouteDeps, audioRoute } from './audio-route.js';
+import { type AudioRouteDeps, audioRoute } from './audio-route.js';
 
 type Tag = TaggedClip['tags'][number];
 

@@ -22,6 +22,7 @@ interface DocumentedResponse {
 }
 
 const PROBLEM = 'application/problem+json';
+const NDJSON = 'application/x-ndjson';
 
 export class Contract {
   readonly #document: OpenApiDocument;
@@ -66,7 +67,7 @@ export class Contract {
   /** What openapi.yaml knows nothing of is refused, with a problem. */
   #assertNowhere(exchange: Exchange): void {
     const { status, path, method } = exchange;
-    if (path.startsWith('/docs/') && status === 200) return;
+    if (/^\/(docs|page)\//.test(path) && status === 200) return;
     if (status !== 404 && status !== 405) throw new Error(`${method} ${path}: ${status}`);
     const schema = { $ref: 'openapi#/components/schemas/Problem' };
     this.#assertBody(exchange, PROBLEM, this.#compile('nowhere', schema));
@@ -78,20 +79,24 @@ export class Contract {
         throw new Error(`${name}: expected the header ${header}, got none`);
       }
     }
-    const [content] = Object.entries(response.content ?? {});
+    const contents = Object.entries(response.content ?? {});
+    // An operation may answer in several types: the reply says which one it is.
+    const content = contents.find(([type]) => type === mediaTypeOf(exchange)) ?? contents[0];
     if (content === undefined) return;
     const [mediaType, { schema }] = content;
-    this.#assertBody(exchange, mediaType, this.#compile(name, this.#anchored(schema)));
+    const check = this.#compile(`${name} ${mediaType}`, this.#anchored(schema));
+    this.#assertBody(exchange, mediaType, check);
   }
 
   #assertBody(exchange: Exchange, mediaType: string, check: ValidateFunction): void {
-    const got = String(exchange.headers['content-type']).split(';')[0];
+    const got = mediaTypeOf(exchange);
     if (got !== mediaType) throw new Error(`Expected ${mediaType}, got ${got}`);
-    const isJson = mediaType.endsWith('json');
-    const value: unknown = isJson ? JSON.parse(exchange.body) : exchange.body;
-    if (check(value)) return;
-    const errors = this.#ajv.errorsText(check.errors, { dataVar: 'body' });
-    throw new Error(`${exchange.method} ${exchange.path}: ${errors}\n${exchange.body}`);
+    for (const value of valuesOf(exchange, mediaType)) {
+      if (check(value)) continue;
+      const errors = this.#ajv.errorsText(check.errors, { dataVar: 'body' });
+      const text = JSON.stringify(value);
+      throw new Error(`${exchange.method} ${exchange.path}: ${errors}\n${text}`);
+    }
   }
 
   #compile(name: string, schema: object): ValidateFunction {
@@ -115,4 +120,17 @@ export class Contract {
       new RegExp(`^${template.replace(/\{\w+\}/g, '[^/]+')}$`).test(bare),
     );
   }
+}
+
+function mediaTypeOf({ headers }: Exchange): string {
+  return String(headers['content-type']).split(';')[0] ?? '';
+}
+
+/** What the schema of a media type is about: the body, or each of its lines. */
+function valuesOf({ body }: Exchange, mediaType: string): unknown[] {
+  if (mediaType === NDJSON) {
+    const lines = body.split('\n').slice(0, -1);
+    return lines.map((line): unknown => JSON.parse(line));
+  }
+  return [mediaType.endsWith('json') ? JSON.parse(body) : body];
 }
