@@ -1,6 +1,6 @@
 import express, { type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
-import type { Decoder } from './analyze.js';
+import type { Decoder } from './analyze/hear.js';
 import type { Config } from './config.js';
 import { ServiceError } from './errors.js';
 import { Admission } from './http/admission.js';

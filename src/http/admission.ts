@@ -1,5 +1,5 @@
 import type { Request } from 'express';
-import type { Decoder } from '../analyze.js';
+import type { Decoder } from '../analyze/hear.js';
 import { ServiceError } from '../errors.js';
 import type { Model } from '../inference/model.js';
 import type { Metrics } from '../metrics.js';

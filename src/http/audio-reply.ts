@@ -1,4 +1,4 @@
-import type { ClipFormat } from '../analyze.js';
+import type { ClipFormat } from '../analyze/hear.js';
 import type { ClipAnswer } from './clip-answers.js';
 import type { components } from './openapi-types.js';
 

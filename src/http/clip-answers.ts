@@ -1,4 +1,4 @@
-import type { ClipFile } from '../analyze.js';
+import type { ClipFile } from '../analyze/hear.js';
 import type { Log } from '../log.js';
 import { type Problem, toProblem, toServiceError } from './problem.js';
 

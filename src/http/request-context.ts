@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
-import type { AnalysisObserver } from '../analyze.js';
+import type { AnalysisObserver } from '../analyze/hear.js';
 import { ServiceError } from '../errors.js';
 import type { Log } from '../log.js';
 import { STAGES, type Stage } from '../metrics/clip-metrics.js';

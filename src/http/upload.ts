@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import type { Request, Response } from 'express';
 import multer from 'multer';
-import type { ClipFile } from '../analyze.js';
+import type { ClipFile } from '../analyze/hear.js';
 import { ServiceError } from '../errors.js';
 import { abortable } from './abortable.js';
 import { ClientGoneError } from './problem.js';

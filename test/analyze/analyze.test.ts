@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type AnalysisDeps, embedClip, tagClip } from '../src/analyze.js';
-import { splitIntoWindows } from '../src/audio/window.js';
-import type { Model } from '../src/inference/model-registry.js';
-import { openWorkshop, type Workshop } from './http/test-service.js';
+import { embedClip } from '../../src/analyze/embed-clip.js';
+import type { AnalysisDeps } from '../../src/analyze/hear.js';
+import { tagClip } from '../../src/analyze/tag-clip.js';
+import { splitIntoWindows } from '../../src/audio/window.js';
+import type { Model } from '../../src/inference/model-registry.js';
+import { openWorkshop, type Workshop } from '../http/test-service.js';
 
-const CLIP = new URL('./fixtures/clips/rooster.ogg', import.meta.url).pathname;
+const CLIP = new URL('../fixtures/clips/rooster.ogg', import.meta.url).pathname;
 
 let workshop: Workshop;
 let model: Model;
