@@ -16,6 +16,7 @@ const PROBLEMS = {
   undecodable_audio: { status: 422, title: 'The audio cannot be decoded' },
   decode_budget_exceeded: { status: 422, title: 'Decoding took too long' },
   empty_audio: { status: 422, title: 'The audio is empty' },
+  range_outside_clip: { status: 422, title: 'The range lies outside the clip' },
   clip_too_short: { status: 422, title: 'The clip is too short' },
   invalid_value: { status: 422, title: 'Invalid parameter value' },
   headers_too_large: { status: 431, title: 'The head of the request is too large' },

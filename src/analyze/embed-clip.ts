@@ -5,9 +5,9 @@ import {
   type AnalysisDeps,
   type ClipFile,
   type HeardClip,
+  type Hearing,
   hearClip,
   timed,
-  WHOLE_CLIP,
 } from './hear.js';
 
 export interface EmbeddedClip extends HeardClip {
@@ -22,12 +22,16 @@ export interface EmbeddedClip extends HeardClip {
  */
 export async function embedClip(
   clip: ClipFile,
-  { normalize }: { normalize: boolean },
+  { normalize, hearing }: { normalize: boolean; hearing: Omit<Hearing, 'outputs'> },
   deps: AnalysisDeps,
 ): Promise<EmbeddedClip> {
   const outputs: WindowOutput[] = [];
-  const hearing = { ...WHOLE_CLIP, outputs: ['clip_embedding'] } as const;
-  const heard = await hearClip(clip, hearing, (window) => void outputs.push(window), deps);
+  const heard = await hearClip(
+    clip,
+    { ...hearing, outputs: ['clip_embedding'] },
+    (window) => void outputs.push(window),
+    deps,
+  );
   const embedding = timed('postprocess', deps.observer, () => {
     const mean = aggregateWindows(outputs, 'clip_embedding');
     return normalize ? toUnitLength(mean) : mean;

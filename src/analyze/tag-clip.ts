@@ -6,9 +6,9 @@ import {
   type AnalysisDeps,
   type ClipFile,
   type HeardClip,
+  type Hearing,
   hearClip,
   timed,
-  WHOLE_CLIP,
 } from './hear.js';
 
 export interface TaggedClip extends HeardClip {
@@ -22,12 +22,21 @@ export interface TaggedClip extends HeardClip {
  */
 export async function tagClip(
   clip: ClipFile,
-  options: Pick<TagOptions, 'topK' | 'threshold'>,
+  {
+    hearing,
+    ...options
+  }: Pick<TagOptions, 'topK' | 'threshold'> & {
+    hearing: Omit<Hearing, 'outputs'>;
+  },
   deps: AnalysisDeps,
 ): Promise<TaggedClip> {
   const outputs: WindowOutput[] = [];
-  const hearing = { ...WHOLE_CLIP, outputs: ['clip_logits'] } as const;
-  const heard = await hearClip(clip, hearing, (window) => void outputs.push(window), deps);
+  const heard = await hearClip(
+    clip,
+    { ...hearing, outputs: ['clip_logits'] },
+    (window) => void outputs.push(window),
+    deps,
+  );
   const { labels, activation } = deps.model.card;
   const tags = timed('postprocess', deps.observer, () => {
     const scores = toScores(aggregateWindows(outputs, 'clip_logits'), activation);

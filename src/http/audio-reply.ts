@@ -1,4 +1,4 @@
-import type { ClipFormat } from '../analyze/hear.js';
+import type { HeardClip as Heard } from '../analyze/hear.js';
 import type { ClipAnswer } from './clip-answers.js';
 import type { components } from './openapi-types.js';
 
@@ -9,8 +9,8 @@ interface HeardClip {
   readonly windows: number;
 }
 
-/** The recording as it came. */
-export function toAudio(format: ClipFormat): Schemas['Audio'] {
+/** The recording as it came, and what was measured of it. */
+export function toAudio({ format, facts }: Pick<Heard, 'format' | 'facts'>): Schemas['Audio'] {
   const { container, codec, decoder, channels } = format;
   return {
     duration_seconds: toThreeDecimals(format.durationSeconds),
@@ -19,6 +19,12 @@ export function toAudio(format: ClipFormat): Schemas['Audio'] {
     decoder,
     sample_rate: format.sampleRate,
     channels,
+    peak_dbfs: toOneDecimal(facts.peakDbfs),
+    rms_dbfs: toOneDecimal(facts.rmsDbfs),
+    full_scale_samples: facts.fullScaleSamples,
+    silent: facts.silent,
+    bandwidth_hz: facts.bandwidthHz,
+    warnings: [...facts.warnings],
   };
 }
 
@@ -40,3 +46,6 @@ export function answered<T>(answers: readonly ClipAnswer<T>[]): T[] {
 export function toThreeDecimals(seconds: number): number {
   return Math.round(seconds * 1000) / 1000;
 }
+
+const toOneDecimal = (level: number | null): number | null =>
+  level === null ? null : Math.round(level * 10) / 10;

@@ -4,6 +4,7 @@ import type { AudioEndpoint, ReplyOf } from './audio-endpoint.js';
 import { answered, toThreeDecimals, toUsage } from './audio-reply.js';
 import { type AudioRouteDeps, audioRoute } from './audio-route.js';
 import type { ClipAnswer } from './clip-answers.js';
+import { toHearing } from './hearing.js';
 
 /** Digits that give every float32 back. */
 const FLOAT32_DIGITS = 9;
@@ -11,7 +12,10 @@ const FLOAT32_DIGITS = 9;
 const embedEndpoint: AudioEndpoint<'createEmbeddings', EmbeddedClip> = {
   operation: 'createEmbeddings',
   route: '/v1/embeddings',
-  analyze: (clip, { normalize }, deps) => embedClip(clip, { normalize }, deps),
+  analyze(clip, parameters, deps) {
+    const { normalize } = parameters;
+    return embedClip(clip, { normalize, hearing: toHearing(parameters) }, deps);
+  },
   // OpenAI's form is a list even for one.
   single: (names, answer) => toList(names, [{ index: 0, status: 200, answer }]),
   list: (names, answers) => toList(names, answers),

@@ -255,7 +255,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Redirect to the documentation */
+        /**
+         * A page to drop a sound on
+         * @description It asks this service alone; its parts are below `/page/`. With `PAGE=off` it is not there and `/` leads to the documentation.
+         */
         get: operations["getRoot"];
         put?: never;
         post?: never;
@@ -277,6 +280,19 @@ export interface components {
         Threshold: number;
         /** @default true */
         Normalize: boolean;
+        /** @default 0 */
+        StartSeconds: number;
+        EndSeconds: number;
+        /**
+         * @default mix
+         * @enum {string}
+         */
+        Channel: "mix" | "left" | "right" | "each";
+        /**
+         * @default reject
+         * @enum {string}
+         */
+        Short: "reject" | "pad";
         TimeoutMs: number;
         /** @description One file or several */
         AudioFiles: string[];
@@ -287,7 +303,7 @@ export interface components {
         AudioBytes: string;
         /** @description The recording as it came */
         Audio: {
-            /** @description Counted while decoding */
+            /** @description Counted while decoding: up to `end_seconds` where that comes before the end */
             duration_seconds: number;
             /**
              * @example wav
@@ -304,6 +320,21 @@ export interface components {
             /** @description Hz */
             sample_rate: number;
             channels: number;
+            /** @description Largest sample heard, in dB below full scale; `null` for digital silence */
+            peak_dbfs: number | null;
+            /** @description Mean level of all channels heard, in dB below full scale; `null` for digital silence */
+            rms_dbfs: number | null;
+            /** @description Samples at or beyond full scale: many of them mean clipping */
+            full_scale_samples: number;
+            /** @description Whether no sample reaches -60 dBFS */
+            silent: boolean;
+            /**
+             * @description Highest frequency of the recording that carries energy: the mean power spectrum there is within 60 dB of its maximum.
+             *     Far below half of `sample_rate` means telephone, a low bit rate, or an upsampled recording. `null` where too little is heard to say.
+             */
+            bandwidth_hz: number | null;
+            /** @description What to know before trusting the answer, a sentence each */
+            warnings: string[];
         };
         Tag: {
             /** @description AudioSet display name */
@@ -495,7 +526,7 @@ export interface components {
             status: "live" | "ready";
         };
         /** @enum {string} */
-        ProblemCode: "malformed_request" | "malformed_multipart" | "missing_file" | "unknown_parameter" | "conflicting_parameters" | "not_found" | "unknown_model" | "method_not_allowed" | "upload_timeout" | "file_too_large" | "clip_too_long" | "too_many_files" | "unsupported_format" | "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "invalid_value" | "headers_too_large" | "overloaded" | "internal" | "inference_failed" | "not_implemented" | "not_ready" | "draining" | "engine_unavailable" | "deadline_exceeded" | "storage_full";
+        ProblemCode: "malformed_request" | "malformed_multipart" | "missing_file" | "unknown_parameter" | "conflicting_parameters" | "not_found" | "unknown_model" | "method_not_allowed" | "upload_timeout" | "file_too_large" | "clip_too_long" | "too_many_files" | "unsupported_format" | "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "range_outside_clip" | "invalid_value" | "headers_too_large" | "overloaded" | "internal" | "inference_failed" | "not_implemented" | "not_ready" | "draining" | "engine_unavailable" | "deadline_exceeded" | "storage_full";
         /** @description RFC 9457. Further members depend on the code. */
         Problem: {
             type: string;
@@ -656,7 +687,7 @@ export interface components {
                 };
             };
         };
-        /** @description `undecodable_audio`, `decode_budget_exceeded`, `empty_audio`, `clip_too_short` or `invalid_value` */
+        /** @description `undecodable_audio`, `decode_budget_exceeded`, `empty_audio`, `clip_too_short`, `range_outside_clip` or `invalid_value` */
         Unprocessable: {
             headers: {
                 [name: string]: unknown;
@@ -666,7 +697,7 @@ export interface components {
                     /** @constant */
                     status?: 422;
                     /** @enum {unknown} */
-                    code?: "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "invalid_value";
+                    code?: "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "range_outside_clip" | "invalid_value";
                 };
             };
         };
@@ -795,6 +826,17 @@ export interface components {
         Threshold: components["schemas"]["Threshold"];
         /** @description Scale the vector to unit length. A zero vector stays zero. */
         Normalize: components["schemas"]["Normalize"];
+        /** @description Hear the recording from here on. Times in the answer stay those of the whole recording. */
+        StartSeconds: components["schemas"]["StartSeconds"];
+        /** @description Hear it up to here, or to its end where that comes first. What follows is not decoded. */
+        EndSeconds: components["schemas"]["EndSeconds"];
+        /**
+         * @description `mix` hears the mean of all channels, `left` and `right` the first and the second, `each` every channel by itself: the answer then
+         *     says which channel it is about.
+         */
+        Channel: components["schemas"]["Channel"];
+        /** @description What becomes of less than one row (0.175 s) of sound. `reject` refuses it with `clip_too_short`, `pad` adds silence behind it. */
+        Short: components["schemas"]["Short"];
         /**
          * @description Give up with 504 so many milliseconds after the upload is complete. The service's own limit (`limits.request_timeout_ms` in `/v1/info`)
          *     holds where this is larger or missing.
@@ -827,6 +869,17 @@ export interface operations {
                 top_k?: components["parameters"]["TopK"];
                 /** @description Keep tags with at least this score */
                 threshold?: components["parameters"]["Threshold"];
+                /** @description Hear the recording from here on. Times in the answer stay those of the whole recording. */
+                start_seconds?: components["parameters"]["StartSeconds"];
+                /** @description Hear it up to here, or to its end where that comes first. What follows is not decoded. */
+                end_seconds?: components["parameters"]["EndSeconds"];
+                /**
+                 * @description `mix` hears the mean of all channels, `left` and `right` the first and the second, `each` every channel by itself: the answer then
+                 *     says which channel it is about.
+                 */
+                channel?: components["parameters"]["Channel"];
+                /** @description What becomes of less than one row (0.175 s) of sound. `reject` refuses it with `clip_too_short`, `pad` adds silence behind it. */
+                short?: components["parameters"]["Short"];
                 /**
                  * @description Give up with 504 so many milliseconds after the upload is complete. The service's own limit (`limits.request_timeout_ms` in `/v1/info`)
                  *     holds where this is larger or missing.
@@ -845,6 +898,10 @@ export interface operations {
                     model?: components["schemas"]["ModelName"];
                     top_k?: components["schemas"]["TopK"];
                     threshold?: components["schemas"]["Threshold"];
+                    start_seconds?: components["schemas"]["StartSeconds"];
+                    end_seconds?: components["schemas"]["EndSeconds"];
+                    channel?: components["schemas"]["Channel"];
+                    short?: components["schemas"]["Short"];
                     timeout_ms?: components["schemas"]["TimeoutMs"];
                 };
                 "application/octet-stream": components["schemas"]["AudioBytes"];
@@ -885,6 +942,17 @@ export interface operations {
                 model?: components["parameters"]["Model"];
                 /** @description Scale the vector to unit length. A zero vector stays zero. */
                 normalize?: components["parameters"]["Normalize"];
+                /** @description Hear the recording from here on. Times in the answer stay those of the whole recording. */
+                start_seconds?: components["parameters"]["StartSeconds"];
+                /** @description Hear it up to here, or to its end where that comes first. What follows is not decoded. */
+                end_seconds?: components["parameters"]["EndSeconds"];
+                /**
+                 * @description `mix` hears the mean of all channels, `left` and `right` the first and the second, `each` every channel by itself: the answer then
+                 *     says which channel it is about.
+                 */
+                channel?: components["parameters"]["Channel"];
+                /** @description What becomes of less than one row (0.175 s) of sound. `reject` refuses it with `clip_too_short`, `pad` adds silence behind it. */
+                short?: components["parameters"]["Short"];
                 /**
                  * @description Give up with 504 so many milliseconds after the upload is complete. The service's own limit (`limits.request_timeout_ms` in `/v1/info`)
                  *     holds where this is larger or missing.
@@ -902,6 +970,10 @@ export interface operations {
                     audio?: components["schemas"]["AudioFiles"];
                     model?: components["schemas"]["ModelName"];
                     normalize?: components["schemas"]["Normalize"];
+                    start_seconds?: components["schemas"]["StartSeconds"];
+                    end_seconds?: components["schemas"]["EndSeconds"];
+                    channel?: components["schemas"]["Channel"];
+                    short?: components["schemas"]["Short"];
                     timeout_ms?: components["schemas"]["TimeoutMs"];
                 };
                 "application/octet-stream": components["schemas"]["AudioBytes"];
@@ -1233,7 +1305,16 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description To `/docs/` */
+            /** @description The page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description To `/docs/`, with `PAGE=off` */
             302: {
                 headers: {
                     [name: string]: unknown;

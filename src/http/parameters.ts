@@ -15,9 +15,10 @@ type QueryOf<Op extends Operation> = NonNullable<operations[Op]['parameters']['q
 
 /** Parameters that openapi.yaml gives a default: always there once parsed. */
 interface Defaulted {
-  createTags: 'top_k' | 'threshold';
-  createEmbeddings: 'normalize';
+  createTags: 'top_k' | 'threshold' | DefaultedOfHearing;
+  createEmbeddings: 'normalize' | DefaultedOfHearing;
 }
+type DefaultedOfHearing = 'start_seconds' | 'channel' | 'short';
 type DefaultedOf<Op extends Operation> = Op extends keyof Defaulted
   ? Extract<Defaulted[Op], keyof QueryOf<Op>>
   : never;

@@ -4,6 +4,7 @@ import { ServiceError } from '../errors.js';
 import type { AudioEndpoint } from './audio-endpoint.js';
 import { answered, toAudio, toUsage } from './audio-reply.js';
 import { type AudioRouteDeps, audioRoute } from './audio-route.js';
+import { toHearing } from './hearing.js';
 
 type Tag = TaggedClip['tags'][number];
 
@@ -19,7 +20,10 @@ const tagEndpoint: AudioEndpoint<'createTags', TaggedClip> = {
     if (topK === 'all' || topK <= length) return;
     throw invalid('top_k', `Expected an integer from 1 to ${length} or "all", got ${topK}`);
   },
-  analyze: (clip, { top_k: topK, threshold }, deps) => tagClip(clip, { topK, threshold }, deps),
+  analyze(clip, parameters, deps) {
+    const { top_k: topK, threshold } = parameters;
+    return tagClip(clip, { topK, threshold, hearing: toHearing(parameters) }, deps);
+  },
   single: ({ id, model }, clip) => ({ id, object: 'audio.tags', model, ...toReply(clip) }),
   list: ({ id, model }, answers) => ({
     id,
@@ -41,7 +45,7 @@ const invalid = (parameter: string, detail: string) =>
   new ServiceError('invalid_value', `${parameter}: ${detail}`, { errors: [{ parameter, detail }] });
 
 function toReply(clip: TaggedClip) {
-  return { audio: toAudio(clip.format), tags: clip.tags.map(rounded), usage: toUsage([clip]) };
+  return { audio: toAudio(clip), tags: clip.tags.map(rounded), usage: toUsage([clip]) };
 }
 
 /** Six decimals: what is behind them differs between machines. */

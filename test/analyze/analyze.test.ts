@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { embedClip } from '../../src/analyze/embed-clip.js';
-import type { AnalysisDeps } from '../../src/analyze/hear.js';
+import { type AnalysisDeps, WHOLE_CLIP } from '../../src/analyze/hear.js';
 import { tagClip } from '../../src/analyze/tag-clip.js';
 import { splitIntoWindows } from '../../src/audio/window.js';
 import type { Model } from '../../src/inference/model-registry.js';
@@ -33,7 +33,7 @@ test('tags are the sigmoid of the mean over all rows of the clip', async () => {
   const { deps } = depsWith();
   const { tags, windows } = await tagClip(
     { path: CLIP, bytes: 1 },
-    { topK: 'all', threshold: 0 },
+    { topK: 'all', threshold: 0, hearing: WHOLE_CLIP },
     deps,
   );
   // The same by another way: row by row, from the timeline.
@@ -67,7 +67,7 @@ test('a clip of several windows weighs them by their rows', async () => {
   };
   const { embedding, windows } = await embedClip(
     { path: CLIP, bytes: 1 },
-    { normalize: false },
+    { normalize: false, hearing: WHOLE_CLIP },
     { ...deps, decoder },
   );
   const split = splitIntoWindows(long, model.card);
@@ -83,7 +83,7 @@ test('a clip of several windows weighs them by their rows', async () => {
 
 test('the stages are told in their order', async () => {
   const { deps, heard } = depsWith();
-  await embedClip({ path: CLIP, bytes: 1 }, { normalize: true }, deps);
+  await embedClip({ path: CLIP, bytes: 1 }, { normalize: true, hearing: WHOLE_CLIP }, deps);
   expect(heard).toEqual([
     'enter decode',
     'spent decode',
@@ -99,7 +99,11 @@ test('the stages are told in their order', async () => {
 
 test('an empty file is refused before anyone decodes it', async () => {
   const { deps, heard } = depsWith();
-  const tagging = tagClip({ path: CLIP, bytes: 0 }, { topK: 5, threshold: 0 }, deps);
+  const tagging = tagClip(
+    { path: CLIP, bytes: 0 },
+    { topK: 5, threshold: 0, hearing: WHOLE_CLIP },
+    deps,
+  );
   await expect(tagging).rejects.toMatchObject({ code: 'empty_audio' });
   expect(heard).toEqual(['enter decode', 'decode failed']);
 });
@@ -107,6 +111,10 @@ test('an empty file is refused before anyone decodes it', async () => {
 test('an aborted signal ends the work with its reason', async () => {
   const reason = new Error('enough');
   const { deps } = depsWith({ signal: AbortSignal.abort(reason) });
-  const tagging = tagClip({ path: CLIP, bytes: 1 }, { topK: 5, threshold: 0 }, deps);
+  const tagging = tagClip(
+    { path: CLIP, bytes: 1 },
+    { topK: 5, threshold: 0, hearing: WHOLE_CLIP },
+    deps,
+  );
   await expect(tagging).rejects.toBe(reason);
 });

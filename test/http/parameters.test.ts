@@ -20,13 +20,16 @@ function problemOf(work: () => unknown): ServiceError {
   throw new Error('Expected a ServiceError, got a result');
 }
 
+/** Defaults that all operations with audio share. */
+const HEARING = { start_seconds: 0, channel: 'mix', short: 'reject' };
+
 test('defaults come from openapi.yaml', () => {
-  expect(parse('createTags', {})).toEqual({ top_k: 5, threshold: 0 });
-  expect(parse('createEmbeddings', {})).toEqual({ normalize: true });
+  expect(parse('createTags', {})).toEqual({ ...HEARING, top_k: 5, threshold: 0 });
+  expect(parse('createEmbeddings', {})).toEqual({ ...HEARING, normalize: true });
 });
 
 test('text becomes what it stands for, from the query and from the form alike', () => {
-  const expected = { top_k: 12, threshold: 0.5, timeout_ms: 900, model: '7' };
+  const expected = { ...HEARING, top_k: 12, threshold: 0.5, timeout_ms: 900, model: '7' };
   const given = { top_k: '12', threshold: '0.5', timeout_ms: '900', model: '7' };
   expect(parse('createTags', given)).toEqual(expected);
   expect(parse('createTags', {}, given)).toEqual(expected);
@@ -68,6 +71,10 @@ describe('refused', () => {
       'model',
       'top_k',
       'threshold',
+      'start_seconds',
+      'end_seconds',
+      'channel',
+      'short',
       'timeout_ms',
     ]);
     expect(problemOf(() => parse('getInfo', { x: '1' })).code).toBe('unknown_parameter');
