@@ -57,6 +57,7 @@ COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json openapi.yaml LICENSE NOTICE ./
 COPY models ./models
+COPY ontology ./ontology
 ENV NODE_ENV=production PORT=8080 SPOOL_DIR=/var/spool/earshot
 # The only place that is written to; a volume stays writable under --read-only.
 VOLUME ["/var/spool/earshot"]
