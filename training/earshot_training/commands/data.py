@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from earshot_training.audio.waveform import AudioError, read_waveform
-from earshot_training.commands.options import SubCommands
+from earshot_training.commands.data_select import add_select_parser
+from earshot_training.commands.options import MANIFEST, SubCommands
 from earshot_training.data.audio_csv import AudioCsv, class_map, parse_folds, read_audio_csv
 from earshot_training.data.audioset import read_audioset
 from earshot_training.data.esc50 import read_esc50
@@ -23,8 +24,6 @@ from earshot_training.data.readable import ReadClips, say_faults
 from earshot_training.data.urbansound8k import read_urbansound8k
 from earshot_training.errors import UserError
 from earshot_training.labels.audioset import audioset_labels
-
-MANIFEST = "MANIFEST.jsonl"
 
 
 def add_parser(commands: SubCommands) -> None:
@@ -47,6 +46,7 @@ def add_parser(commands: SubCommands) -> None:
     merge.add_argument("manifests", type=Path, nargs="+", metavar=MANIFEST)
     merge.add_argument("--out", type=Path, required=True, metavar=MANIFEST)
     merge.set_defaults(run=merge_manifests)
+    add_select_parser(actions)
 
 
 def _add_reader(actions: SubCommands, name: str, of_what: str) -> argparse.ArgumentParser:

@@ -9,6 +9,8 @@ from earshot_training.errors import UserError
 from earshot_training.processes import is_first_process, is_one_of_many, join_processes
 
 SubCommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+MANIFEST = "MANIFEST.jsonl"
+"""How help texts call the file of a manifest."""
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:

@@ -89,6 +89,15 @@ def in_folds(clips: Sequence[Clip], folds: Sequence[int]) -> tuple[Clip, ...]:
     return tuple(clip for clip in clips if clip.fold in folds)
 
 
+def from_sources(clips: Sequence[Clip], sources: Sequence[str]) -> tuple[Clip, ...]:
+    """Clips of the data sets named; every one asked for must have some."""
+    present = {clip.source for clip in clips}
+    missing = [source for source in sources if source not in present]
+    if missing:
+        raise UserError(f"expected sources among {sorted(present)}, got {missing}")
+    return tuple(clip for clip in clips if clip.source in sources)
+
+
 def merge_clips(lists: Iterable[Sequence[Clip]]) -> tuple[Clip, ...]:
     """Join lists of clips.
 
