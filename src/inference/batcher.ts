@@ -15,10 +15,28 @@ import { FairQueue } from './fair-queue.js';
 import { PendingRequest, type RequestTimings } from './pending-request.js';
 import type { RunEvent, RunMeter } from './run-meter.js';
 
-export interface RunOptions {
+export interface StreamOptions {
   readonly outputs: readonly OutputName[];
   /** Takes the request's windows out of the queue; one already in an engine is dropped on return. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A request whose windows come one after the other. */
+export interface WindowStream {
+  /**
+   * Runs one window; several may be in hand at once. The first is refused where the queue is full; those after it have
+   * their place.
+   *
+   * @throws ServiceError `overloaded`, `engine_unavailable`, `inference_failed` or `draining`
+   * @throws the reason of `signal` when that is aborted
+   */
+  run(window: Window): Promise<WindowOutput>;
+  timings(): RequestTimings;
+  /** Drops what is still in hand. */
+  close(): void;
+}
+
+export interface RunOptions extends StreamOptions {
   /** Called once, when the request has succeeded. */
   readonly onTimings?: ((timings: RequestTimings) => void) | undefined;
 }
@@ -70,7 +88,7 @@ export class Batcher {
     this.#shareWindows = Math.min(queueMaxWindows, pool.size * plan.maxWindows);
   }
 
-  /** Windows that wait; never more than the limit, except for those that are run again. */
+  /** Windows that wait; more than the limit only where streams that were let in go on, or windows are run again. */
   get queuedWindows(): number {
     const counts = this.#queue.counts().map((count) => Math.min(count, this.#shareWindows));
     return counts.reduce((sum, count) => sum + count, 0);
@@ -83,23 +101,31 @@ export class Batcher {
    * @throws the reason of `signal` when that is aborted
    */
   async run(windows: readonly Window[], options: RunOptions): Promise<WindowOutput[]> {
-    const { outputs, signal, onTimings } = options;
-    signal?.throwIfAborted();
-    this.#assertRunnable(windows);
-    this.assertCanAdmit(windows.length);
-    const request = new PendingRequest(windows.length, { outputs, clock: this.#options.clock });
-    const entries = windows.map((window, index) => ({ request, index, window, isRetry: false }));
-    const abort = () => this.#fail(request, signal?.reason);
-    signal?.addEventListener('abort', abort, { once: true });
-    this.#queue.add(request, entries);
-    this.dispatch();
+    const { request, close } = this.#begin(options);
     try {
-      const results = await request.done;
-      onTimings?.(request.timings());
+      const results = await Promise.all(this.#enqueue(request, windows));
+      options.onTimings?.(request.timings());
       return results;
     } finally {
-      signal?.removeEventListener('abort', abort);
+      close();
     }
+  }
+
+  /**
+   * Begins a request whose windows are not all there yet; to be closed in every case.
+   *
+   * @throws the reason of `signal` when that is aborted
+   */
+  open(options: StreamOptions): WindowStream {
+    const { request, close } = this.#begin(options);
+    return {
+      run: async (window) => {
+        const [output] = this.#enqueue(request, [window]);
+        return output!;
+      },
+      timings: () => request.timings(),
+      close,
+    };
   }
 
   /**
@@ -108,8 +134,7 @@ export class Batcher {
    * @throws ServiceError `overloaded`, `engine_unavailable` or `draining`
    */
   assertCanAdmit(numWindows = 1): void {
-    if (this.#isClosed) throw closed();
-    if (this.#options.pool.isDown) throw this.#unavailable('No engine is running');
+    this.#assertCanRun();
     const { queueMaxWindows } = this.#options;
     const queued = this.queuedWindows;
     const needed = Math.min(numWindows, this.#shareWindows);
@@ -145,6 +170,39 @@ export class Batcher {
   close(): void {
     this.#isClosed = true;
     for (const request of [...this.#queue.owners()]) this.#fail(request, closed());
+  }
+
+  #assertCanRun(): void {
+    if (this.#isClosed) throw closed();
+    if (this.#options.pool.isDown) throw this.#unavailable('No engine is running');
+  }
+
+  #begin({ outputs, signal }: StreamOptions): { request: PendingRequest; close: () => void } {
+    signal?.throwIfAborted();
+    const request = new PendingRequest({ outputs, clock: this.#options.clock });
+    const abort = () => this.#fail(request, signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    const close = () => {
+      signal?.removeEventListener('abort', abort);
+      this.#fail(request, new Error('The request was closed'));
+    };
+    return { request, close };
+  }
+
+  #enqueue(request: PendingRequest, windows: readonly Window[]): Promise<WindowOutput>[] {
+    if (request.failure) throw request.failure.reason;
+    this.#assertRunnable(windows);
+    if (request.isNew) this.assertCanAdmit(windows.length);
+    else this.#assertCanRun();
+    const entries = windows.map((window) => ({
+      request,
+      window,
+      isRetry: false,
+      ...request.expect(),
+    }));
+    this.#queue.add(request, entries);
+    this.dispatch();
+    return entries.map(({ done }) => done);
   }
 
   #assertRunnable(windows: readonly Window[]): void {
@@ -205,7 +263,7 @@ export class Batcher {
     for (const entry of entries.toReversed()) {
       const { request, isRetry } = entry;
       request.windowStopped();
-      if (request.isSettled) continue;
+      if (request.failure) continue;
       if (this.#isClosed) this.#fail(request, closed());
       else if (isRetry) this.#fail(request, this.#lostTwice(error));
       else this.#queue.putBack(request, { ...entry, isRetry: true });

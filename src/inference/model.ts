@@ -1,7 +1,13 @@
 import type { Window } from '../audio/window.js';
 import type { Log } from '../log.js';
 import type { WindowOutput } from './batch.js';
-import { Batcher, type BatcherListener, type RunOptions } from './batcher.js';
+import {
+  Batcher,
+  type BatcherListener,
+  type RunOptions,
+  type StreamOptions,
+  type WindowStream,
+} from './batcher.js';
 import { type Clock, systemClock } from './clock.js';
 import type { EnginePoolListener } from './engine-pool.js';
 import type { ModelCard, Precision } from './model-card.js';
@@ -33,7 +39,13 @@ export interface Model {
    */
   run(windows: readonly Window[], options: RunOptions): Promise<WindowOutput[]>;
   /**
-   * The admission check of `run`, to be made before an upload is read; `run` makes it again.
+   * Begins a request whose windows come one after the other; to be closed in every case.
+   *
+   * @throws the reason of `signal` when that is aborted
+   */
+  open(options: StreamOptions): WindowStream;
+  /**
+   * The admission check of requests, to be made before an upload is read; the first window makes it again.
    *
    * @throws ServiceError `overloaded`, `engine_unavailable` or `draining`
    */
@@ -95,6 +107,7 @@ export async function startModel(
     },
     isReady: () => pool.numLive > 0,
     run: (windows, runOptions) => batcher.run(windows, runOptions),
+    open: (streamOptions) => batcher.open(streamOptions),
     assertCanAdmit: (numWindows) => batcher.assertCanAdmit(numWindows),
     close: async (closeOptions) => {
       batcher.close();

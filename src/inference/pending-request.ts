@@ -1,7 +1,7 @@
 import type { OutputName, WindowOutput } from './batch.js';
 import type { Clock } from './clock.js';
 
-/** Where the time of a request went; the two add up to the whole. */
+/** Where the time of a request went; the two add up to the time in which it had windows in hand. */
 export interface RequestTimings {
   /** None of its windows was in an engine. */
   readonly queueMs: number;
@@ -9,70 +9,103 @@ export interface RequestTimings {
   readonly inferenceMs: number;
 }
 
-/** The windows of one request on their way: what is back, what is missing, where the time went. */
+interface Expected {
+  readonly resolve: (output: WindowOutput) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** The windows of one request on their way: which are missing, where the time went. */
 export class PendingRequest {
   readonly outputs: readonly OutputName[];
-  /** Settles with the outputs of all windows in their order, or with the first failure. */
-  readonly done: Promise<WindowOutput[]>;
-  readonly #clock: Clock;
-  readonly #results: (WindowOutput | undefined)[];
-  readonly #startMs: number;
-  #missing: number;
-  #isSettled = false;
-  #numRunning = 0;
-  #runningSinceMs = 0;
-  #inferenceMs = 0;
-  #resolve!: (outputs: WindowOutput[]) => void;
-  #reject!: (reason: unknown) => void;
+  readonly #expected = new Map<number, Expected>();
+  readonly #handTime: Stopwatch;
+  readonly #engineTime: Stopwatch;
+  #numWindows = 0;
+  #failure: { readonly reason: unknown } | undefined;
 
-  constructor(
-    numWindows: number,
-    { outputs, clock }: { outputs: readonly OutputName[]; clock: Clock },
-  ) {
+  constructor({ outputs, clock }: { outputs: readonly OutputName[]; clock: Clock }) {
     this.outputs = outputs;
-    this.#clock = clock;
-    this.#startMs = clock.nowMs();
-    this.#missing = numWindows;
-    this.#results = new Array(numWindows).fill(undefined);
-    this.done = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    this.#handTime = new Stopwatch(clock);
+    this.#engineTime = new Stopwatch(clock);
   }
 
-  get isSettled(): boolean {
-    return this.#isSettled;
+  /** Whether no window was expected yet. */
+  get isNew(): boolean {
+    return this.#numWindows === 0;
+  }
+
+  /** What ended it before its time. */
+  get failure(): { readonly reason: unknown } | undefined {
+    return this.#failure;
+  }
+
+  /** One more window is in hand. `done` settles with its output, or with what ends the request. */
+  expect(): { readonly index: number; readonly done: Promise<WindowOutput> } {
+    const index = this.#numWindows++;
+    this.#handTime.enter();
+    const done = new Promise<WindowOutput>((resolve, reject) => {
+      this.#expected.set(index, { resolve, reject });
+    });
+    return { index, done };
   }
 
   /** One of its windows goes into an engine. */
   windowStarted(): void {
-    if (this.#numRunning === 0) this.#runningSinceMs = this.#clock.nowMs();
-    this.#numRunning += 1;
+    this.#engineTime.enter();
   }
 
   /** One of its windows has left an engine, with rows or without. */
   windowStopped(): void {
-    this.#numRunning -= 1;
-    if (this.#numRunning === 0) this.#inferenceMs += this.#clock.nowMs() - this.#runningSinceMs;
+    this.#engineTime.leave();
   }
 
   /** Takes in what window `index` gave; only the outputs that this request asked for are kept. */
   succeed(index: number, { rows, values }: WindowOutput): void {
+    const expected = this.#take(index);
     const asked = this.outputs.map((name) => [name, values[name]]);
-    this.#results[index] = { rows, values: Object.fromEntries(asked) };
-    this.#missing -= 1;
-    if (this.#missing > 0 || this.#isSettled) return;
-    this.#isSettled = true;
-    this.#resolve(this.#results as WindowOutput[]);
+    expected?.resolve({ rows, values: Object.fromEntries(asked) });
   }
 
+  /** Ends it: windows in hand, and those that may come, are rejected with the first reason. */
   fail(reason: unknown): void {
-    this.#isSettled = true;
-    this.#reject(reason);
+    this.#failure ??= { reason };
+    for (const index of [...this.#expected.keys()]) this.#take(index)?.reject(reason);
   }
 
   timings(): RequestTimings {
-    const totalMs = this.#clock.nowMs() - this.#startMs;
-    return { queueMs: totalMs - this.#inferenceMs, inferenceMs: this.#inferenceMs };
+    const inferenceMs = this.#engineTime.ms;
+    return { queueMs: Math.max(0, this.#handTime.ms - inferenceMs), inferenceMs };
+  }
+
+  #take(index: number): Expected | undefined {
+    const expected = this.#expected.get(index);
+    if (expected && this.#expected.delete(index)) this.#handTime.leave();
+    return expected;
+  }
+}
+
+/** Time in which at least one was inside. */
+class Stopwatch {
+  readonly #clock: Clock;
+  #numInside = 0;
+  #sinceMs = 0;
+  #ms = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get ms(): number {
+    return this.#ms;
+  }
+
+  enter(): void {
+    if (this.#numInside === 0) this.#sinceMs = this.#clock.nowMs();
+    this.#numInside += 1;
+  }
+
+  leave(): void {
+    this.#numInside -= 1;
+    if (this.#numInside === 0) this.#ms += this.#clock.nowMs() - this.#sinceMs;
   }
 }

@@ -191,6 +191,58 @@ describe('Batcher with lone windows', () => {
     expect(timings).toEqual({ queueMs: 300, inferenceMs: 50 });
   });
 
+  it('runs the windows of a stream as they come, and knows their time', async () => {
+    const { batcher, engines, clock, order } = await batcherOf();
+    const stream = batcher.open(OUTPUTS);
+    const first = stream.run(marked(1));
+    const second = stream.run(marked(2));
+    clock.advance(100);
+    engines[0]?.finish();
+    await settle();
+    clock.advance(20);
+    engines[0]?.finish();
+    expect(marks(await Promise.all([first, second]))).toEqual([1, 2]);
+    clock.advance(5000); // the next window is being decoded: neither queue nor engine
+    const third = stream.run(marked(3));
+    clock.advance(7);
+    engines[0]?.finish();
+    expect(marks([await third])).toEqual([3]);
+    expect(stream.timings()).toEqual({ queueMs: 0, inferenceMs: 127 });
+    stream.close();
+    expect(order().flat()).toEqual([1, 2, 3]);
+  });
+
+  it('keeps the place of a stream that was let in, and gives each stream its turn', async () => {
+    const { batcher, order, finishAll } = await batcherOf({ queueMaxWindows: 2 });
+    const [long, short] = [batcher.open(OUTPUTS), batcher.open(OUTPUTS)];
+    const runs = [1, 2].map((mark) => long.run(marked(mark)));
+    runs.push(short.run(marked(11)));
+    await expect(batcher.open(OUTPUTS).run(marked(99))).rejects.toMatchObject({
+      code: 'overloaded',
+    });
+    runs.push(long.run(marked(3)), short.run(marked(12)));
+    await finishAll();
+    expect(marks(await Promise.all(runs))).toEqual([1, 2, 11, 3, 12]);
+    expect(order().flat()).toEqual([1, 2, 11, 3, 12]);
+  });
+
+  it('drops what a closed stream left, and rejects all of an aborted one', async () => {
+    const { batcher, finishAll, order } = await batcherOf();
+    const blocker = batcher.run([marked(0)], OUTPUTS);
+    const [closed, aborted] = [new AbortController(), new AbortController()];
+    const streams = [closed, aborted].map(({ signal }) => batcher.open({ ...OUTPUTS, signal }));
+    const runs = streams.map((stream, index) => stream.run(marked(index + 1)));
+    streams[0]?.close();
+    const reason = new Error('enough');
+    aborted.abort(reason);
+    await expect(runs[0]).rejects.toThrow('closed');
+    await expect(runs[1]).rejects.toBe(reason);
+    await expect(streams[1]?.run(marked(3))).rejects.toBe(reason);
+    await finishAll();
+    await blocker;
+    expect(order().flat()).toEqual([0]);
+  });
+
   it('refuses windows that no graph takes', async () => {
     const { batcher } = await batcherOf();
     await expect(batcher.run([], OUTPUTS)).rejects.toThrow('at least one window');
