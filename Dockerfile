@@ -21,6 +21,8 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
+COPY page ./page
+COPY scripts/build-page.mjs ./scripts/
 RUN npm run build
 
 FROM node AS packages

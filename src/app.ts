@@ -18,6 +18,7 @@ import {
   plannedRoute,
   readinessRoute,
 } from './http/operations-routes.js';
+import { pageFiles, pageRoute } from './http/page-route.js';
 import { createParameterParser } from './http/parameters.js';
 import { requestContext } from './http/request-context.js';
 import { createRouteNames } from './http/route-names.js';
@@ -52,8 +53,11 @@ export function createApp(deps: AppDeps): Express {
   app.use(securityHeaders());
   addAudioRoutes(app, deps);
   addOperationsRoutes(app, deps);
-  if (config.docs) {
-    app.use('/docs', docsRoutes());
+  if (config.docs) app.use('/docs', docsRoutes());
+  if (config.page) {
+    app.use('/page', pageFiles());
+    route(app, '/', { get: pageRoute() });
+  } else if (config.docs) {
     route(app, '/', { get: (_request, response) => response.redirect('/docs/') });
   }
   app.use((request) => {

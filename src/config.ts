@@ -40,6 +40,7 @@ function environment(cores: number) {
     PORT: integer(0, 65_535).default(8080),
     HOST: z.string().optional(),
     DOCS: onOff.default(true),
+    PAGE: onOff.default(true),
     METRICS_PORT: integer(0, 65_535).optional(),
     LOG_LEVEL: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
 
@@ -79,6 +80,7 @@ export interface Config {
   /** Undefined: every interface. */
   readonly host: string | undefined;
   readonly docs: boolean;
+  readonly page: boolean;
   /** Undefined: metrics are on the main port. */
   readonly metricsPort: number | undefined;
   readonly logLevel: Environment['LOG_LEVEL'];
@@ -144,6 +146,7 @@ function toConfig(env: Environment): Config {
     port: env.PORT,
     host: env.HOST,
     docs: env.DOCS,
+    page: env.PAGE,
     metricsPort: env.METRICS_PORT,
     logLevel: env.LOG_LEVEL,
     modelsDir: env.MODELS_DIR,

@@ -15,6 +15,7 @@ export function createRouteNames(document: OpenApiDocument): (path: string) => s
   }));
   return (path) => {
     if (path.startsWith('/docs/')) return '/docs';
+    if (path.startsWith('/page/')) return '/';
     return patterns.find(({ pattern }) => pattern.test(path))?.route ?? OTHER;
   };
 }

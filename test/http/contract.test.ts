@@ -282,13 +282,24 @@ describe('operations', () => {
     expect(init.text).toContain('"swaggerUrl": "/openapi.json"');
   });
 
-  test('GET / leads to the documentation, unless that is switched off', async () => {
-    const { status, headers } = await service.call('get', '/');
-    expect([status, headers.location]).toEqual([302, '/docs/']);
+  test('GET / is the page; without it the documentation, without that nothing', async () => {
+    const { text, headers } = await service.call('get', '/');
+    expect(text).toContain('Drop a sound here');
+    expect(headers['content-security-policy']).toMatch(/^default-src 'none';script-src 'self';/);
+    expect((await service.call('get', '/page/main.js')).type).toBe('text/javascript');
+    expect((await service.call('get', '/page/main.ts')).body.code).toBe('not_found');
+    await withService({ env: { PAGE: 'off' } }, async (own) => {
+      const { status, headers: led } = await own.call('get', '/');
+      expect([status, led.location]).toEqual([302, '/docs/']);
+      expect((await own.call('get', '/page/main.js')).status).toBe(404);
+    });
     await withService({ env: { DOCS: 'off' } }, async (own) => {
-      expect((await own.call('get', '/')).status).toBe(404);
+      expect((await own.call('get', '/')).status).toBe(200);
       expect((await own.call('get', '/docs')).status).toBe(404);
       expect((await own.call('get', '/openapi.json')).status).toBe(200);
+    });
+    await withService({ env: { DOCS: 'off', PAGE: 'off' } }, async (own) => {
+      expect((await own.call('get', '/')).status).toBe(404);
     });
   });
 });
