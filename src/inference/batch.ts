@@ -1,19 +1,39 @@
 import type { Window } from '../audio/window.js';
 
 /** Outputs of the encoder graph, by their names in it. */
-export const OUTPUT_NAMES = [
+export const ENCODER_OUTPUTS = [
   'clip_logits',
   'clip_embedding',
   'row_logits',
   'row_embeddings',
 ] as const;
-export type OutputName = (typeof OUTPUT_NAMES)[number];
+type EncoderOutput = (typeof ENCODER_OUTPUTS)[number];
+/** An output of one of the graphs; `tokens` is the tokenizer's only one. */
+export type OutputName = EncoderOutput | 'tokens';
+export type GraphName = 'encoder' | 'tokenizer';
+
+/** Arrays by the outputs that they are of: numbers of the encoder, code ids of the tokenizer. */
+export type OutputArrays = Readonly<
+  Partial<Record<EncoderOutput, Float32Array> & Record<'tokens', Int16Array>>
+>;
+
+/**
+ * The graph that gives these outputs.
+ *
+ * @throws RangeError when none is named, or outputs of two graphs, which no single run gives
+ */
+export function graphOf(outputs: readonly OutputName[]): GraphName {
+  const numTokens = outputs.filter((name) => name === 'tokens').length;
+  if (outputs.length > 0 && numTokens === 0) return 'encoder';
+  if (outputs.length > 0 && numTokens === outputs.length) return 'tokenizer';
+  throw new RangeError(`Expected outputs of one graph, got ${outputs.join(', ') || 'none'}`);
+}
 
 /** What one window gave: its own valid rows and nothing of its neighbours or padding. */
 export interface WindowOutput {
   readonly rows: number;
-  /** `clip_*`: (width); `row_*`: (rows, width), row after row. Only what was asked for. */
-  readonly values: Readonly<Partial<Record<OutputName, Float32Array>>>;
+  /** `clip_*`: (width); `row_*`: (rows, width) and `tokens`: (rows, bands), row after row. Only what was asked for. */
+  readonly values: OutputArrays;
 }
 
 /** Windows laid side by side, as the graph takes them. */
@@ -107,17 +127,14 @@ function layOut(windows: readonly Window[], { size, samples }: BatchShape): Floa
  *
  * @param arrays per output (size, width) or (size, rows of the whole batch, width)
  */
-export function splitOutputs(
-  batch: Batch,
-  arrays: Readonly<Partial<Record<OutputName, Float32Array>>>,
-): BatchOutput['windows'] {
+export function splitOutputs(batch: Batch, arrays: OutputArrays): BatchOutput['windows'] {
   return Array.from({ length: batch.numWindows }, (_, place) => {
     const rows = numRows(batch.numSamples[place] ?? 0);
-    const values: Partial<Record<OutputName, Float32Array>> = {};
-    for (const name of OUTPUT_NAMES) {
-      const array = arrays[name];
-      if (array !== undefined) values[name] = partOf(array, batch, { name, place, rows });
-    }
+    const parts = Object.entries(arrays).map(([name, array]) => [
+      name,
+      partOf(array, batch, { name, place, rows }),
+    ]);
+    const values: OutputArrays = Object.fromEntries(parts);
     return Object.values(values).every(isAllFinite)
       ? { rows, values, finite: true }
       : { rows, values: {}, finite: false };
@@ -125,17 +142,17 @@ export function splitOutputs(
 }
 
 function partOf(
-  array: Float32Array,
+  array: Float32Array | Int16Array,
   batch: Batch,
-  { name, place, rows }: { name: OutputName; place: number; rows: number },
-): Float32Array {
+  { name, place, rows }: { name: string; place: number; rows: number },
+): Float32Array | Int16Array {
   const stride = array.length / batch.size;
   const start = place * stride;
   if (name.startsWith('clip_')) return array.subarray(start, start + stride);
   return array.subarray(start, start + (stride / numRows(batch.samples)) * rows);
 }
 
-function isAllFinite(values: Float32Array): boolean {
+function isAllFinite(values: Float32Array | Int16Array): boolean {
   // A sum of doubles is not finite exactly when one of its float32 addends is not.
   let sum = 0;
   for (const value of values) sum += value;

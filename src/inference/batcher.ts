@@ -68,7 +68,7 @@ interface Entry {
 }
 
 /**
- * Brings the windows of many requests to the engines.
+ * Brings the windows of many requests to the engines; a batch is of one graph.
  *
  * Never waits for company: an idle engine takes at once what there is. Requests take turns, window
  * by window. Of one request only as many windows as the engines take at a time count as waiting,
@@ -218,7 +218,9 @@ export class Batcher {
     if (first === undefined) return undefined;
     const entries: [Entry, ...Entry[]] = [first];
     const { plan } = this.#options;
-    const mayJoin = (entry: Entry) => !entry.isRetry && plan.accepts(first.window, entry.window);
+    const { graph } = first.request;
+    const mayJoin = ({ request, window, isRetry }: Entry) =>
+      !isRetry && request.graph === graph && plan.accepts(first.window, window);
     while (!first.isRetry && entries.length < plan.maxWindows) {
       const next = this.#queue.take(mayJoin);
       if (next === undefined) break;
@@ -230,6 +232,7 @@ export class Batcher {
   async #runEntries(entries: readonly [Entry, ...Entry[]]): Promise<void> {
     const { pool, plan, meter, listener, minSamples } = this.#options;
     const [first, ...others] = entries.map(({ window }) => window) as [Window, ...Window[]];
+    const { graph } = entries[0].request;
     const batch = toBatch([first, ...others], plan.shapeFor([first, ...others]), minSamples);
     const outputs = [...new Set(entries.flatMap(({ request }) => request.outputs))];
     const timeoutMs = meter.timeoutMs(batch);
@@ -238,7 +241,10 @@ export class Batcher {
       const ran = await pool.lend(async (engine, index) => {
         return { index, output: await engine.run(batch, { outputs, timeoutMs }) };
       });
-      listener.batchDone({ ...meter.record(batch, ran.output.inferenceMs), engine: ran.index });
+      listener.batchDone({
+        ...meter.record(batch, ran.output.inferenceMs, graph),
+        engine: ran.index,
+      });
       this.#deliver(entries, ran.output);
     } catch (error) {
       this.#recover(entries, error);

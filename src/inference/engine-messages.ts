@@ -1,13 +1,11 @@
 import type { Batch, BatchOutput, OutputName } from './batch.js';
-import type { GraphFile } from './model-card.js';
+import type { GraphSpec } from './graph-spec.js';
 import type { Provider } from './provider.js';
 
-/** Which graph an engine opens, where it runs it, and what the card promises of it. */
+/** Which graphs an engine opens, where it runs them, and what the card promises of them. */
 export interface EngineSpec {
   readonly folder: string;
-  readonly graph: GraphFile;
-  readonly numLabels: number;
-  readonly embeddingDim: number;
+  readonly graphs: readonly GraphSpec[];
   readonly provider: Provider;
   /** CUDA device; of no meaning on CPU. */
   readonly deviceId: number;

@@ -1,13 +1,13 @@
 /**
- * Entry of an engine process: opens one graph, runs one batch at a time, ends with its parent.
+ * Entry of an engine process: opens the graphs of a model, runs one batch at a time, ends with its parent.
  *
  * It is a process of its own because `session.run()` holds its thread until it is done and can
  * only be stopped by ending the process; see docs/decisions/0001-engine-processes.md.
  */
 import type { EngineCommand, EngineReply } from './engine-messages.js';
-import { type EncoderSession, openEncoder } from './session.js';
+import { type ModelSession, openGraphs } from './session.js';
 
-let session: EncoderSession | undefined;
+let session: ModelSession | undefined;
 // Commands are obeyed one after another: `close` must not release a session with a run ahead of it.
 let work: Promise<void> = Promise.resolve();
 
@@ -31,7 +31,7 @@ async function obey(command: EngineCommand): Promise<void> {
 }
 
 async function load({ spec }: EngineCommand & { type: 'load' }): Promise<EngineReply> {
-  session = await openEncoder(spec);
+  session = await openGraphs(spec);
   return { type: 'loaded' };
 }
 

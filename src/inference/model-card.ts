@@ -94,7 +94,16 @@ const wireCard = z.strictObject({
   activation: z.enum(['sigmoid', 'softmax']),
   labels: z.array(label),
   embedding: z.strictObject({ dim: z.int().positive() }),
-  tokens: z.strictObject({ codebook_size: z.int().positive(), bands: z.literal(8) }).nullable(),
+  // Token ids leave as int16.
+  tokens: z
+    .strictObject({
+      codebook_size: z
+        .int()
+        .positive()
+        .max(2 ** 15),
+      bands: z.literal(8),
+    })
+    .nullable(),
   graphs: z.strictObject({
     encoder: z.strictObject({
       fp32: graphFile,

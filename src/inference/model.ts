@@ -1,6 +1,6 @@
 import type { Window } from '../audio/window.js';
 import type { Log } from '../log.js';
-import type { WindowOutput } from './batch.js';
+import { graphOf, type OutputName, type WindowOutput } from './batch.js';
 import {
   Batcher,
   type BatcherListener,
@@ -10,6 +10,7 @@ import {
 } from './batcher.js';
 import { type Clock, systemClock } from './clock.js';
 import type { EnginePoolListener } from './engine-pool.js';
+import { graphSpecs } from './graph-spec.js';
 import type { ModelCard, Precision } from './model-card.js';
 import type { InferenceObserver } from './observer.js';
 import { type EngineOptions, type OpenEngines, openEngines } from './open-engines.js';
@@ -33,6 +34,8 @@ export interface Model {
   isReady(): boolean;
   /**
    * Runs the windows of one request; the outputs come in their order.
+   *
+   * Outputs are those of one graph, here and in `open`; `tokens` is for models whose card has tokens.
    *
    * @throws ServiceError `overloaded`, `engine_unavailable`, `inference_failed` or `draining`
    * @throws the reason of `signal` when that is aborted
@@ -88,6 +91,7 @@ export async function startModel(
     msPerAudioSecond,
     engineRunTimeoutMs,
     warmedShapes: options.warmup ? plan.shapes : [],
+    graphs: graphSpecs(card, precision).map(({ name }) => name),
     hasFixedShapes: plan.shapes.length > 0,
   });
   const listener = batcherListener(card.name, provider, observer);
@@ -106,14 +110,25 @@ export async function startModel(
       return batcher.queuedWindows;
     },
     isReady: () => pool.numLive > 0,
-    run: (windows, runOptions) => batcher.run(windows, runOptions),
-    open: (streamOptions) => batcher.open(streamOptions),
+    run: async (windows, runOptions) => {
+      assertHasGraph(card, runOptions.outputs);
+      return batcher.run(windows, runOptions);
+    },
+    open: (streamOptions) => {
+      assertHasGraph(card, streamOptions.outputs);
+      return batcher.open(streamOptions);
+    },
     assertCanAdmit: (numWindows) => batcher.assertCanAdmit(numWindows),
     close: async (closeOptions) => {
       batcher.close();
       await pool.close(closeOptions);
     },
   };
+}
+
+function assertHasGraph({ name, tokens }: ModelCard, outputs: readonly OutputName[]): void {
+  if (tokens !== null || graphOf(outputs) === 'encoder') return;
+  throw new RangeError(`Expected outputs of the encoder, ${name} has no tokenizer`);
 }
 
 function batcherListener(

@@ -3,6 +3,7 @@ import type { Clock } from './clock.js';
 import type { EngineSpec } from './engine-messages.js';
 import { EnginePool } from './engine-pool.js';
 import { type Engine, EngineStartError, startEngine } from './engine-process.js';
+import { type GraphSpec, graphSpecs } from './graph-spec.js';
 import type { ModelCard, Precision } from './model-card.js';
 import {
   classifyCudaFailure,
@@ -98,7 +99,9 @@ async function openOn(
 ): Promise<Opened> {
   const precision = choosePrecision(card, options.precision, provider);
   const plan = choosePlan(card, options, provider);
+  const graphs = graphSpecs(card, precision);
   const warmUpOptions: WarmUpOptions = {
+    graphs: graphs.map(({ name }) => name),
     plan,
     shapes: options.warmup ? plan.shapes : [],
     referenceSamples: options.warmup ? card.windowSeconds * card.sampleRate : card.minSamples,
@@ -108,7 +111,7 @@ async function openOn(
     clock,
   };
   const results: WarmUpResult[] = [];
-  const starts = engineSpecs(folder, { card, options, provider, precision }).map(
+  const starts = engineSpecs(folder, { graphs, options, provider }).map(
     (spec) => async (signal: AbortSignal) => {
       const { engine, result } = await startWarmEngine(spec, warmUpOptions, signal);
       results.push(result);
@@ -154,24 +157,16 @@ function choosePlan(card: ModelCard, options: EngineOptions, provider: Provider)
 function engineSpecs(
   folder: string,
   {
-    card,
+    graphs,
     options,
     provider,
-    precision,
-  }: {
-    card: ModelCard;
-    options: EngineOptions;
-    provider: Provider;
-    precision: Precision;
-  },
+  }: { graphs: readonly GraphSpec[]; options: EngineOptions; provider: Provider },
 ): EngineSpec[] {
   const { engines, cudaDevices, intraOpThreads } = options;
   const deviceIds = provider === 'cuda' ? cudaDevices : Array.from({ length: engines }, () => 0);
   return deviceIds.map((deviceId) => ({
     folder,
-    graph: card.graphs.encoder[precision] ?? card.graphs.encoder.fp32,
-    numLabels: card.labels.length,
-    embeddingDim: card.embeddingDim,
+    graphs,
     provider,
     deviceId,
     intraOpThreads,

@@ -1,4 +1,4 @@
-import type { OutputName, WindowOutput } from './batch.js';
+import { type GraphName, graphOf, type OutputName, type WindowOutput } from './batch.js';
 import type { Clock } from './clock.js';
 
 /** Where the time of a request went; the two add up to the time in which it had windows in hand. */
@@ -17,6 +17,8 @@ interface Expected {
 /** The windows of one request on their way: which are missing, where the time went. */
 export class PendingRequest {
   readonly outputs: readonly OutputName[];
+  /** The one that gives them. */
+  readonly graph: GraphName;
   readonly #expected = new Map<number, Expected>();
   readonly #handTime: Stopwatch;
   readonly #engineTime: Stopwatch;
@@ -25,6 +27,7 @@ export class PendingRequest {
 
   constructor({ outputs, clock }: { outputs: readonly OutputName[]; clock: Clock }) {
     this.outputs = outputs;
+    this.graph = graphOf(outputs);
     this.#handTime = new Stopwatch(clock);
     this.#engineTime = new Stopwatch(clock);
   }

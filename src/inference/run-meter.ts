@@ -1,4 +1,4 @@
-import type { Batch, BatchShape } from './batch.js';
+import type { Batch, BatchShape, GraphName } from './batch.js';
 
 export interface RunMeterOptions {
   readonly sampleRate: number;
@@ -6,8 +6,9 @@ export interface RunMeterOptions {
   readonly msPerAudioSecond: number;
   /** Limit for any run; by default ten times what the warm-up took, at least 10 s. */
   readonly engineRunTimeoutMs: number | undefined;
-  /** Shapes that were run in the warm-up; empty when shapes are not fixed. */
+  /** Shapes that every graph was run in while warming up; empty when shapes are not fixed. */
   readonly warmedShapes: readonly BatchShape[];
+  readonly graphs: readonly GraphName[];
   readonly hasFixedShapes: boolean;
 }
 
@@ -32,12 +33,16 @@ const SHARE_OF_NEWEST = 0.2;
 /** Knows what runs cost: how long one may take, and when those that wait will be done. */
 export class RunMeter {
   readonly #options: RunMeterOptions;
+  /** Graph and bucket. */
   readonly #shapesRun: Set<string>;
   #msPerAudioSecond: number;
 
   constructor(options: RunMeterOptions) {
     this.#options = options;
-    this.#shapesRun = new Set(options.warmedShapes.map((shape) => this.#bucketOf(shape)));
+    const { warmedShapes, graphs } = options;
+    this.#shapesRun = new Set(
+      graphs.flatMap((graph) => warmedShapes.map((shape) => `${graph} ${this.#bucketOf(shape)}`)),
+    );
     this.#msPerAudioSecond = options.msPerAudioSecond;
   }
 
@@ -54,14 +59,14 @@ export class RunMeter {
   }
 
   /** Counts a run in; of the rate, newer runs make up more. */
-  record(batch: Batch, inferenceMs: number): RunEvent {
+  record(batch: Batch, inferenceMs: number, graph: GraphName): RunEvent {
     const windows = batch.numWindows;
     const validSamples = batch.numSamples.slice(0, windows).reduce((sum, n) => sum + n, 0);
     const audioSeconds = this.seconds(validSamples);
     const newest = inferenceMs / audioSeconds;
     this.#msPerAudioSecond += SHARE_OF_NEWEST * (newest - this.#msPerAudioSecond);
     const paddedSeconds = this.seconds(batch.size * batch.samples - validSamples);
-    return { ...this.#shapeRun(batch), windows, audioSeconds, paddedSeconds, inferenceMs };
+    return { ...this.#shapeRun(batch, graph), windows, audioSeconds, paddedSeconds, inferenceMs };
   }
 
   /** Whole seconds until so much audio is done, at least 1: a value for `Retry-After`. */
@@ -70,11 +75,11 @@ export class RunMeter {
     return Math.max(1, Math.ceil(ms / 1000));
   }
 
-  #shapeRun(batch: Batch): Pick<RunEvent, 'bucket' | 'firstShape'> {
+  #shapeRun(batch: Batch, graph: GraphName): Pick<RunEvent, 'bucket' | 'firstShape'> {
     if (!this.#options.hasFixedShapes) return { bucket: 'lone', firstShape: false };
     const bucket = this.#bucketOf(batch);
-    const firstShape = !this.#shapesRun.has(bucket);
-    this.#shapesRun.add(bucket);
+    const firstShape = !this.#shapesRun.has(`${graph} ${bucket}`);
+    this.#shapesRun.add(`${graph} ${bucket}`);
     return { bucket, firstShape };
   }
 

@@ -5,38 +5,69 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import {
   type Batch,
   type BatchOutput,
-  OUTPUT_NAMES,
+  type GraphName,
+  graphOf,
+  type OutputArrays,
   type OutputName,
   splitOutputs,
 } from './batch.js';
 import type { EngineSpec } from './engine-messages.js';
+import type { GraphSpec, ValueShape } from './graph-spec.js';
 import type { CheckedFile } from './model-card.js';
 
-/** An encoder graph, open and ready to run. */
-export interface EncoderSession {
-  /** Computes only the outputs asked for. Blocks the thread of the process until it is done. */
+/** The graphs of a model, open and ready to run. */
+export interface ModelSession {
+  /**
+   * Computes only the outputs asked for, which are those of one graph. Blocks the thread of the process until it is
+   * done.
+   */
   run(batch: Batch, outputs: readonly OutputName[]): Promise<BatchOutput>;
   release(): Promise<void>;
 }
 
+interface OpenGraph {
+  readonly spec: GraphSpec;
+  readonly session: InferenceSession;
+}
+
+const INPUTS: Readonly<Record<string, ValueShape>> = {
+  waveform: { type: 'float32', rank: 2 },
+  num_samples: { type: 'int64', rank: 1 },
+};
+
 /**
- * Opens an encoder graph after checking its files, then checks its inputs and outputs.
+ * Opens graphs, each after its files were checked, and checks their inputs and outputs.
  *
  * @throws Error that names the file and what was expected of it
  */
-export async function openEncoder(spec: EngineSpec): Promise<EncoderSession> {
-  const { folder, graph } = spec;
-  await assertUnchanged(folder, graph);
-  if (graph.externalData !== null) await assertUnchanged(folder, graph.externalData);
-  const path = join(folder, graph.file);
-  // From a path, never from a buffer: that would hold the weights twice.
-  const session = await InferenceSession.create(path, sessionOptions(spec));
-  assertValues(path, 'inputs', session.inputMetadata, inputShapes());
-  assertValues(path, 'outputs', session.outputMetadata, outputShapes(spec));
+export async function openGraphs(spec: EngineSpec): Promise<ModelSession> {
+  const graphs = new Map<GraphName, OpenGraph>();
+  // One after another: opening a graph takes more memory than having it open.
+  for (const graph of spec.graphs) graphs.set(graph.name, await openGraph(graph, spec));
   return {
-    run: (batch, outputs) => runBatch(session, batch, outputs),
-    release: () => session.release(),
+    async run(batch, outputs) {
+      const name = graphOf(outputs);
+      const graph = graphs.get(name);
+      if (graph === undefined) throw new Error(`Expected a model with a ${name}, it has none`);
+      return runBatch(graph, batch, outputs);
+    },
+    async release() {
+      for (const { session } of graphs.values()) await session.release();
+    },
   };
+}
+
+async function openGraph(spec: GraphSpec, options: EngineSpec): Promise<OpenGraph> {
+  const { folder } = options;
+  const { file, outputs } = spec;
+  await assertUnchanged(folder, file);
+  if (file.externalData !== null) await assertUnchanged(folder, file.externalData);
+  const path = join(folder, file.file);
+  // From a path, never from a buffer: that would hold the weights twice.
+  const session = await InferenceSession.create(path, sessionOptions(options));
+  assertValues(path, 'inputs', session.inputMetadata, INPUTS);
+  assertValues(path, 'outputs', session.outputMetadata, outputs);
+  return { spec, session };
 }
 
 async function assertUnchanged(
@@ -78,26 +109,6 @@ function sessionOptions(spec: EngineSpec): InferenceSession.SessionOptions {
   };
 }
 
-interface ValueShape {
-  readonly type: string;
-  readonly rank: number;
-  /** Size of the last dimension, where it is fixed. */
-  readonly width?: number;
-}
-
-function inputShapes(): Record<string, ValueShape> {
-  return { waveform: { type: 'float32', rank: 2 }, num_samples: { type: 'int64', rank: 1 } };
-}
-
-function outputShapes({ numLabels, embeddingDim }: EngineSpec): Record<OutputName, ValueShape> {
-  return {
-    clip_logits: { type: 'float32', rank: 2, width: numLabels },
-    clip_embedding: { type: 'float32', rank: 2, width: embeddingDim },
-    row_logits: { type: 'float32', rank: 3, width: numLabels },
-    row_embeddings: { type: 'float32', rank: 3, width: embeddingDim },
-  };
-}
-
 function assertValues(
   path: string,
   kind: 'inputs' | 'outputs',
@@ -130,7 +141,7 @@ function assertShape(
 }
 
 async function runBatch(
-  session: InferenceSession,
+  { session, spec }: OpenGraph,
   batch: Batch,
   outputs: readonly OutputName[],
 ): Promise<BatchOutput> {
@@ -142,10 +153,18 @@ async function runBatch(
   const startMs = performance.now();
   const results = await session.run(feeds, [...outputs]);
   const inferenceMs = performance.now() - startMs;
-  const arrays: Partial<Record<OutputName, Float32Array>> = {};
-  for (const name of OUTPUT_NAMES) {
-    const tensor = results[name];
-    if (tensor !== undefined) arrays[name] = tensor.data as Float32Array;
-  }
+  const arrays: OutputArrays = Object.fromEntries(
+    outputs.map((name) => [name, toArray(results[name]?.data, spec.outputs[name]?.below)]),
+  );
   return { windows: splitOutputs(batch, arrays), inferenceMs };
+}
+
+/** Numbers as they are; ids in two bytes each, since they go through a pipe and into a reply. */
+function toArray(data: unknown, below: number | undefined): Float32Array | Int16Array {
+  if (data instanceof Float32Array) return data;
+  if (!(data instanceof BigInt64Array) || below === undefined)
+    throw new Error('Expected float32 numbers, or int64 ids below a limit');
+  const outside = data.find((id) => id < 0n || id >= BigInt(below));
+  if (outside !== undefined) throw new Error(`Expected ids from 0 to ${below - 1}, got ${outside}`);
+  return Int16Array.from(data, Number);
 }

@@ -15,7 +15,7 @@ const OUTPUTS = { outputs: ['clip_logits'] } as const;
 function marked(mark: number, seconds = 1): Window {
   const samples = new Float32Array(seconds * 16_000);
   samples[0] = mark;
-  return { samples, startSeconds: 0, durationSeconds: seconds };
+  return { samples };
 }
 
 const marks = (values: readonly { values: { clip_logits?: Float32Array } }[]) =>
@@ -47,6 +47,7 @@ async function batcherOf({
       msPerAudioSecond: 1500,
       engineRunTimeoutMs: undefined,
       warmedShapes: [{ size: 1, samples: 16_000 }],
+      graphs: ['encoder', 'tokenizer'],
       hasFixedShapes: plan !== lonePlan,
     }),
     listener: {
@@ -371,6 +372,24 @@ describe('Batcher with batches of fixed shapes', () => {
     expect(engines[0]?.runs[1]?.outputs).toEqual(['clip_logits', 'clip_embedding']);
     expect(Object.keys(logits?.[0]?.values ?? {})).toEqual(['clip_logits']);
     expect(Object.keys(embedding?.[0]?.values ?? {})).toEqual(['clip_embedding']);
+  });
+
+  it('never mixes encoder and tokenizer in a batch, and keeps their turns', async () => {
+    const { batcher, engines, order, finishAll } = await batcherOf({ plan, queueMaxWindows: 16 });
+    const tokens = { outputs: ['tokens'] } as const;
+    const requests = [0, 1, 2, 3, 4].map((mark) =>
+      batcher.run([marked(mark)], mark % 2 === 0 ? OUTPUTS : tokens),
+    );
+    await finishAll();
+    await Promise.all(requests);
+    expect(order()).toEqual([[0], [1, 3], [2, 4]]);
+    expect(engines[0]?.runs.map(({ outputs }) => outputs)).toEqual([
+      ['clip_logits'],
+      ['tokens'],
+      ['clip_logits'],
+    ]);
+    const both = batcher.run([marked(5)], { outputs: ['tokens', 'clip_logits'] });
+    await expect(both).rejects.toThrow('Expected outputs of one graph, got tokens, clip_logits');
   });
 
   it('runs the windows of a lost batch one by one, so that the poisonous one fails alone', async () => {

@@ -3,13 +3,22 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OUTPUT_NAMES, toBatch } from '../../src/inference/batch.js';
+import { ENCODER_OUTPUTS, toBatch } from '../../src/inference/batch.js';
 import { type Engine, startEngine } from '../../src/inference/engine-process.js';
+import { graphSpecs } from '../../src/inference/graph-spec.js';
 import { ManualClock } from './manual-clock.js';
-import { cpuMs, enginePids, engineSpecOf, TINY_FOLDER, until, windowOf } from './tiny-model.js';
+import {
+  cpuMs,
+  enginePids,
+  engineSpecOf,
+  TINY_FOLDER,
+  tinyCard,
+  until,
+  windowOf,
+} from './tiny-model.js';
 
 const LOGITS = { outputs: ['clip_logits'], timeoutMs: 60_000 } as const;
-const ALL = { outputs: OUTPUT_NAMES, timeoutMs: 60_000 };
+const ALL = { outputs: ENCODER_OUTPUTS, timeoutMs: 60_000 };
 
 const batchOf = (seconds: number) => {
   const window = windowOf(seconds);
@@ -46,7 +55,8 @@ describe('an engine', () => {
       num_samples: new Tensor('int64', BigInt64Array.of(BigInt(samples)), [1]),
     });
     const { windows, inferenceMs } = await engine.run({ waveform, samples, ...batch }, ALL);
-    for (const name of OUTPUT_NAMES) expect(windows[0]?.values[name]).toEqual(direct[name]?.data);
+    for (const name of ENCODER_OUTPUTS)
+      expect(windows[0]?.values[name]).toEqual(direct[name]?.data);
     expect(inferenceMs).toBeGreaterThan(0);
     await session.release();
   });
@@ -145,8 +155,10 @@ describe('an engine that ends', () => {
 
 describe('startEngine', () => {
   it('leaves no process when it fails or is called off', async () => {
-    const spec = await engineSpecOf(TINY_FOLDER);
-    await expect(startEngine({ ...spec, numLabels: 1 })).rejects.toMatchObject({
+    const [spec, card] = [await engineSpecOf(TINY_FOLDER), await tinyCard()];
+    await expect(
+      startEngine({ ...spec, graphs: graphSpecs({ ...card, labels: [] }, 'fp32') }),
+    ).rejects.toMatchObject({
       name: 'EngineStartError',
       message: expect.stringContaining('clip_logits'),
     });

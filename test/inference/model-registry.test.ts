@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Window } from '../../src/audio/window.js';
-import { OUTPUT_NAMES, type WindowOutput } from '../../src/inference/batch.js';
+import { ENCODER_OUTPUTS, type WindowOutput } from '../../src/inference/batch.js';
 import type { Model, ModelRegistry } from '../../src/inference/model-registry.js';
 import { type InferenceObserver, silentObserver } from '../../src/inference/observer.js';
 import {
@@ -18,7 +18,7 @@ import {
   windowOf,
 } from './tiny-model.js';
 
-const ALL = { outputs: OUTPUT_NAMES };
+const ALL = { outputs: ENCODER_OUTPUTS };
 // From one row to the longest window, whole rows and not.
 const LENGTHS_SECONDS = [0.175, 0.2, 0.33, 0.34, 1, 2, 3.7, 5.99, 6, 9.9, 10];
 const WINDOWS = LENGTHS_SECONDS.map((seconds, i) => windowOf(seconds, i + 1));
@@ -34,7 +34,7 @@ function largestDifferences(a: readonly WindowOutput[], b: readonly WindowOutput
   const differences = a.flatMap(({ rows, values }, i) => {
     const other = b[i];
     if (rows !== other?.rows) return [Number.NaN];
-    return OUTPUT_NAMES.map((name) => largestDifference(values[name], other.values[name]));
+    return ENCODER_OUTPUTS.map((name) => largestDifference(values[name], other.values[name]));
   });
   return a.length === b.length ? Math.max(...differences) : Number.NaN;
 }

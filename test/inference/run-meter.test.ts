@@ -9,6 +9,7 @@ const meterOf = (options: Partial<ConstructorParameters<typeof RunMeter>[0]> = {
     msPerAudioSecond: 200,
     engineRunTimeoutMs: undefined,
     warmedShapes: [],
+    graphs: ['encoder'],
     hasFixedShapes: false,
     ...options,
   });
@@ -23,7 +24,7 @@ describe('RunMeter', () => {
   });
 
   it('tells audio from padding', () => {
-    expect(meterOf().record(batch, 50)).toEqual({
+    expect(meterOf().record(batch, 50, 'encoder')).toEqual({
       bucket: 'lone',
       windows: 2,
       audioSeconds: 4,
@@ -35,10 +36,10 @@ describe('RunMeter', () => {
 
   it('notices a fixed shape that was not warmed, once', () => {
     const meter = meterOf({ hasFixedShapes: true, warmedShapes: [{ size: 1, samples: 16_000 }] });
-    expect(meter.record(batch, 1)).toMatchObject({ bucket: '4x4', firstShape: true });
-    expect(meter.record(batch, 1)).toMatchObject({ bucket: '4x4', firstShape: false });
+    expect(meter.record(batch, 1, 'encoder')).toMatchObject({ bucket: '4x4', firstShape: true });
+    expect(meter.record(batch, 1, 'encoder')).toMatchObject({ bucket: '4x4', firstShape: false });
     const warmed = toBatch([windowOf(1)], { size: 1, samples: 16_000 }, 2800);
-    expect(meter.record(warmed, 1)).toMatchObject({ bucket: '1x1', firstShape: false });
+    expect(meter.record(warmed, 1, 'encoder')).toMatchObject({ bucket: '1x1', firstShape: false });
   });
 
   it('follows the rate of the runs when it says how long waiting takes', () => {
@@ -46,7 +47,7 @@ describe('RunMeter', () => {
     expect(meter.secondsToDrain(100, 1)).toBe(20);
     expect(meter.secondsToDrain(100, 4)).toBe(5);
     expect(meter.secondsToDrain(0, 1)).toBe(1);
-    for (let run = 0; run < 50; run++) meter.record(batch, 4 * 1000);
+    for (let run = 0; run < 50; run++) meter.record(batch, 4 * 1000, 'encoder');
     expect(meter.secondsToDrain(100, 1)).toBe(100);
   });
 });

@@ -2,21 +2,32 @@ import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { openEncoder } from '../../src/inference/session.js';
-import { engineSpecOf, TINY_FOLDER, TinyCopy } from './tiny-model.js';
+import { toBatch } from '../../src/inference/batch.js';
+import { graphSpecs } from '../../src/inference/graph-spec.js';
+import { loadModelCard, type ModelCard } from '../../src/inference/model-card.js';
+import { openGraphs } from '../../src/inference/session.js';
+import {
+  engineSpecOf,
+  TINY_FOLDER,
+  TINY_TOKEN_FOLDER,
+  TinyCopy,
+  tinyCard,
+  windowOf,
+} from './tiny-model.js';
 
-describe('openEncoder', () => {
+describe('openGraphs', () => {
   it('refuses a graph of which any one bit was changed', async () => {
     await using copy = await TinyCopy.create();
     const spec = await engineSpecOf(copy.folder);
-    await using file = await open(join(copy.folder, spec.graph.file), 'r+');
+    const graph = spec.graphs[0]!.file;
+    await using file = await open(join(copy.folder, graph.file), 'r+');
     const writeByte = (byte: number, position: number) =>
       file.write(Buffer.of(byte), 0, 1, position);
-    const anywhere = fc.tuple(fc.nat({ max: spec.graph.bytes - 1 }), fc.nat({ max: 7 }));
+    const anywhere = fc.tuple(fc.nat({ max: graph.bytes - 1 }), fc.nat({ max: 7 }));
     const property = fc.asyncProperty(anywhere, async ([position, bit]) => {
       const byte = (await file.read(Buffer.alloc(1), 0, 1, position)).buffer.readUInt8();
       await writeByte(byte ^ (1 << bit), position);
-      await expect(openEncoder(spec)).rejects.toThrow(
+      await expect(openGraphs(spec)).rejects.toThrow(
         /encoder\.fp32\.onnx: expected \d+ bytes with sha256 [0-9a-f]{64}, got \d+ with [0-9a-f]{64}/,
       );
       await writeByte(byte, position);
@@ -31,7 +42,7 @@ describe('openEncoder', () => {
       graph.write('EARSHOT', graph.indexOf('earshot'));
     };
     await copy.editGraph(rename, { card: 'follows' });
-    const session = await openEncoder(await engineSpecOf(copy.folder));
+    const session = await openGraphs(await engineSpecOf(copy.folder));
     await session.release();
   });
 
@@ -41,7 +52,7 @@ describe('openEncoder', () => {
     await copy.editCard(({ graphs }) => {
       graphs.encoder.fp32.external_data = { file: 'weights.bin', bytes: 3, sha256: '0'.repeat(64) };
     });
-    await expect(openEncoder(await engineSpecOf(copy.folder))).rejects.toThrow(
+    await expect(openGraphs(await engineSpecOf(copy.folder))).rejects.toThrow(
       /weights\.bin: expected 3 bytes with sha256 0{64}/,
     );
   });
@@ -54,18 +65,48 @@ describe('openEncoder', () => {
       }
     };
     await copy.editGraph(rename, { card: 'follows' });
-    await expect(openEncoder(await engineSpecOf(copy.folder))).rejects.toThrow(
+    await expect(openGraphs(await engineSpecOf(copy.folder))).rejects.toThrow(
       /expected the outputs clip_embedding, clip_logits, row_embeddings, row_logits, got .*clip_nonsen/,
     );
   });
 
   it('refuses a graph with another number of labels or another embedding', async () => {
-    const spec = await engineSpecOf(TINY_FOLDER);
-    await expect(openEncoder({ ...spec, numLabels: 526 })).rejects.toThrow(
+    const [spec, card] = [await engineSpecOf(TINY_FOLDER), await tinyCard()];
+    const openAs = (change: Partial<ModelCard>) =>
+      openGraphs({ ...spec, graphs: graphSpecs({ ...card, ...change }, 'fp32') });
+    await expect(openAs({ labels: card.labels.slice(1) })).rejects.toThrow(
       /clip_logits to be float32 of rank 2 and width 526, got float32 \[\w+, 527\]/,
     );
-    await expect(openEncoder({ ...spec, embeddingDim: 768 })).rejects.toThrow(
+    await expect(openAs({ embeddingDim: 768 })).rejects.toThrow(
       /clip_embedding to be .* width 768, got .*32\]/,
     );
+  });
+
+  it('refuses a tokenizer graph that was changed, or that is an encoder', async () => {
+    const spec = await engineSpecOf(TINY_TOKEN_FOLDER);
+    const [encoder, tokenizer] = spec.graphs;
+    const changed = { ...tokenizer!, file: { ...tokenizer!.file, sha256: '0'.repeat(64) } };
+    await expect(openGraphs({ ...spec, graphs: [encoder!, changed] })).rejects.toThrow(
+      /tokenizer\.fp32\.onnx: expected \d+ bytes with sha256 0{64}/,
+    );
+    const swapped = { ...tokenizer!, file: encoder!.file };
+    await expect(openGraphs({ ...spec, graphs: [swapped] })).rejects.toThrow(
+      /encoder\.fp32\.onnx: expected the outputs tokens, got clip_embedding/,
+    );
+  });
+
+  it('refuses ids that the card does not know, and outputs of two graphs in one run', async () => {
+    const card = await loadModelCard(TINY_TOKEN_FOLDER);
+    const spec = await engineSpecOf(TINY_TOKEN_FOLDER);
+    const graphs = graphSpecs({ ...card, tokens: { codebookSize: 2, bands: 8 } }, 'fp32');
+    const session = await openGraphs({ ...spec, graphs });
+    const batch = toBatch([windowOf(1)], { size: 1, samples: 16_000 }, 2800);
+    await expect(session.run(batch, ['tokens'])).rejects.toThrow(/ids from 0 to 1, got \d+/);
+    await expect(session.run(batch, ['tokens', 'clip_logits'])).rejects.toThrow('of one graph');
+    await expect(session.run(batch, [])).rejects.toThrow('of one graph, got none');
+    expect((await session.run(batch, ['clip_logits'])).windows[0]?.values.clip_logits).toHaveLength(
+      12,
+    );
+    await session.release();
   });
 });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Window } from '../../src/audio/window.js';
 import type { EngineSpec } from '../../src/inference/engine-messages.js';
+import { graphSpecs } from '../../src/inference/graph-spec.js';
 import { loadModelCard, type ModelCard } from '../../src/inference/model-card.js';
 import {
   createModelRegistry,
@@ -18,6 +19,9 @@ import type { Log } from '../../src/log.js';
 
 const MODELS_DIR = fileURLToPath(new URL('../fixtures/models', import.meta.url));
 export const TINY_FOLDER = join(MODELS_DIR, 'tiny');
+export const TOKEN_MODELS_DIR = fileURLToPath(new URL('../fixtures/token-models', import.meta.url));
+/** A model with a tokenizer, and twelve labels of its own. */
+export const TINY_TOKEN_FOLDER = join(TOKEN_MODELS_DIR, 'tiny-tokens');
 
 export const tinyCard = (): Promise<ModelCard> => loadModelCard(TINY_FOLDER);
 
@@ -26,9 +30,7 @@ export async function engineSpecOf(folder: string): Promise<EngineSpec> {
   const card = await loadModelCard(folder);
   return {
     folder,
-    graph: card.graphs.encoder.fp32,
-    numLabels: card.labels.length,
-    embeddingDim: card.embeddingDim,
+    graphs: graphSpecs(card, 'fp32'),
     provider: 'cpu',
     deviceId: 0,
     intraOpThreads: 1,
@@ -125,7 +127,7 @@ export function windowOf(seconds: number, seed = 1): Window {
     const tone = Math.sin(2 * Math.PI * (200 + 137 * seed) * (i / 16_000));
     samples[i] = 0.2 * tone + 0.1 * (noise / 2_147_483_647 - 0.5);
   }
-  return { samples, startSeconds: 0, durationSeconds: seconds };
+  return { samples };
 }
 
 /** Largest difference between two vectors of equal length. */

@@ -5,6 +5,7 @@ import { ManualClock } from './manual-clock.js';
 import { ScriptedEngine, settle } from './scripted-engine.js';
 
 const optionsOf = (options: Partial<WarmUpOptions> = {}): WarmUpOptions => ({
+  graphs: ['encoder'],
   plan: lonePlan,
   shapes: [],
   referenceSamples: 160_000,
@@ -54,9 +55,37 @@ describe('warmUp', () => {
     engine.finish({ nonfinite: [0] });
     await expect(result).rejects.toThrow('expected finite numbers');
   });
+
+  it('runs both graphs of a model with a tokenizer and goes by the slower', async () => {
+    const plan = bucketedPlan({ sizes: [1], lengthsSamples: [160_000] });
+    const engine = new ScriptedEngine();
+    const graphs = ['encoder', 'tokenizer'] as const;
+    const result = warmUp(engine, optionsOf({ graphs, plan, shapes: plan.shapes }));
+    for (let run = 0; run < 4; run++) {
+      await settle();
+      engine.finish();
+    }
+    expect(await result).toMatchObject({ msPerAudioSecond: 10 });
+    const encoder = ['clip_logits', 'clip_embedding'];
+    expect(engine.runs.map(({ outputs }) => outputs)).toEqual([
+      encoder,
+      encoder,
+      ['tokens'],
+      ['tokens'],
+    ]);
+  });
 });
 
 describe('Reference', () => {
+  it('lets a few tokens be others, and refuses many', () => {
+    const reference = new Reference();
+    const tokens = Int16Array.from({ length: 496 }, (_, i) => i % 64);
+    reference.assertSame('tokens', tokens);
+    const others = (count: number) => tokens.map((token, i) => (i < count ? 63 - token : token));
+    reference.assertSame('tokens', others(9));
+    expect(() => reference.assertSame('tokens', others(10))).toThrow('10 of 496 tokens');
+  });
+
   it('lets pass what differs by rounding and refuses what is another number', () => {
     const reference = new Reference();
     const assertSame = (...logits: number[]) =>
