@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from earshot_training.commands import (
+    calibrate,
     data,
     evaluate,
     export,
@@ -53,6 +54,7 @@ def create_parser() -> argparse.ArgumentParser:
         finetune,
         probe,
         evaluate,
+        calibrate,
         export,
         import_beats,
     )

@@ -42,6 +42,36 @@ kept_patch_share = 0.5
 kind = "ema"
 """
 
+LEARNING_CONFIG = """
+seed = 3
+
+[encoder]
+patch_dim = 16
+dim = 16
+ffn_dim = 32
+layers = 2
+heads = 2
+conv_pos_kernel = 16
+conv_pos_groups = 4
+
+[data]
+manifest = "clips/manifest.jsonl"
+batch_size = 4
+
+[loop]
+steps = 30
+print_every_steps = 30
+
+[augment]
+mixup_probability = 0.0
+time_masks = 0
+mel_masks = 0
+
+[optimizer]
+learning_rate = 1e-2
+"""
+"""A run that begins to tell the classes apart, in a second; it names no folds."""
+
 
 def write_corpus(folder: Path, *, clips_per_class: int = 8) -> Path:
     """Write the clips and their manifest; returns the manifest."""

@@ -2,12 +2,18 @@
 
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from earshot_training.cli import main
-from earshot_training.data.manifest import clip_list_sha256, in_folds, read_manifest
+from earshot_training.data.manifest import (
+    clip_list_sha256,
+    in_folds,
+    read_manifest,
+    write_manifest,
+)
 from earshot_training.model.artefact import load_artefact
 from tests.made_clips import TINY_CONFIG, write_corpus
 
@@ -64,6 +70,32 @@ def test_folds_take_turns_and_a_stopped_run_goes_on(
 def test_folds_that_cannot_take_turns_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]):
     (folder / "folds.toml").write_text(TINY_CONFIG)
     assert run(folder, "run") == 2
-    assert "data.folds: expected none" in capsys.readouterr().err
+    assert (
+        "data.folds: expected folds beside those that take turns, got [1]"
+        in capsys.readouterr().err
+    )
     assert run(folder, "run", "--cross-validate", "1") == 2
     assert "expected at least two different folds, got [1]" in capsys.readouterr().err
+
+
+def test_folds_beside_those_that_take_turns_teach_but_not_by_recordings_that_are_scored(
+    folder: Path,
+):
+    manifest = folder / "clips" / "manifest.jsonl"
+    clips = read_manifest(manifest)
+    # The last six clips come from elsewhere; two of them are of recordings in folds 1 and 2.
+    shared = {18: clips[0].recording, 19: clips[1].recording}
+    others = [
+        replace(clip, fold=0, source="street", recording=shared.get(18 + i, clip.recording))
+        for i, clip in enumerate(clips[18:])
+    ]
+    write_manifest(manifest, [*clips[:18], *others])
+    (folder / "folds.toml").write_text(CONFIG.replace("[data]", "[data]\nfolds = [0]"))
+    assert run(folder, "beside") == 0
+    for fold, other, left_out in ((1, 2, 0), (2, 1, 1)):
+        data = load_artefact(folder / "beside" / f"fold-{fold}" / "artefact").training["data"]
+        assert data["folds"] == [0, other]
+        taught = in_folds(clips[:18], [other]) + tuple(
+            clip for i, clip in enumerate(others) if i != left_out
+        )
+        assert data["clips_sha256"] == clip_list_sha256(taught)

@@ -16,8 +16,9 @@ from earshot_training.data.manifest import Clip, clip_list_sha256, read_manifest
 from earshot_training.errors import UserError
 from earshot_training.model.artefact import Artefact, TrainedLabel
 from earshot_training.model.beats import Beats
-from earshot_training.train.evaluation import clip_logits, evaluate, overlaps_training
+from earshot_training.train.evaluation import evaluate, overlaps_training
 from earshot_training.train.evaluation_files import write_evaluation
+from earshot_training.train.scored_clips import load_scored_clips, save_scored_clips, score_clips
 from tests.made_clips import BARK, DOG, RAIN, SIREN, write_corpus
 
 CPU = torch.device("cpu")
@@ -48,12 +49,33 @@ def artefact() -> Artefact:
 
 
 def test_logits_of_a_list_are_those_of_each_clip_alone(artefact: Artefact, clips: tuple[Clip, ...]):
-    logits = clip_logits(artefact.model, clips, device=CPU)
+    logits = score_clips(artefact.model, clips, device=CPU).logits
     assert logits.shape == (24, 4)
     for row, clip in enumerate(clips):
         waveform = torch.from_numpy(read_waveform(clip.path))
         alone = artefact.model(waveform[None], torch.tensor([len(waveform)])).clip_logits[0]
         torch.testing.assert_close(logits[row], alone, atol=1e-4, rtol=0)
+
+
+def test_shifts_average_rotated_clips(artefact: Artefact, clips: tuple[Clip, ...], tmp_path: Path):
+    averaged = score_clips(artefact.model, clips[:3], device=CPU, shifts=4)
+    for row, clip in enumerate(clips[:3]):
+        waveform = read_waveform(clip.path)
+        parts = [np.concatenate([waveform[n:], waveform[:n]]) for n in (0, 640, 1280, 1920)]
+        heard = torch.from_numpy(np.stack(parts))
+        each = artefact.model(heard, torch.full((4,), len(waveform))).clip_logits
+        torch.testing.assert_close(averaged.logits[row], each.mean(dim=0), atol=1e-4, rtol=0)
+        assert each.std(dim=0).max() > 1e-3
+    record = evaluate(artefact, clips, device=CPU, shifts=4).artefact.evaluation
+    assert record["data"]["shifts"] == 4
+    with pytest.raises(UserError, match="expected at least 1 shift, got 0"):
+        score_clips(artefact.model, clips, device=CPU, shifts=0)
+    save_scored_clips(tmp_path, averaged)
+    assert load_scored_clips(tmp_path).clips == averaged.clips
+    assert torch.equal(load_scored_clips(tmp_path).logits, averaged.logits)
+    np.save(tmp_path / "logits.npy", averaged.logits[:2].numpy())
+    with pytest.raises(UserError, match="expected logits of 3 clips, got \\(2, 4\\)"):
+        load_scored_clips(tmp_path)
 
 
 def test_the_record_says_what_was_scored(artefact: Artefact, clips: tuple[Clip, ...]):
@@ -102,7 +124,7 @@ def test_the_tables_hold_each_label_and_each_class(
     with (tmp_path / "scores.confusion.csv").open() as file:
         header, *lines = csv.reader(file)
     assert header == ["true class", "dog", "rain"]
-    logits = clip_logits(artefact.model, clips, device=CPU)
+    logits = score_clips(artefact.model, clips, device=CPU).logits
     scores = torch.stack([logits[:, :2].mean(dim=1), logits[:, 2]], dim=1)
     for index, (name, *counts) in enumerate(lines):
         taken_for = scores[[clip.class_name == name for clip in clips]].argmax(dim=1)
@@ -126,4 +148,4 @@ def test_a_clip_beyond_the_longest_input_is_refused(
     path = tmp_path / "long.flac"
     soundfile.write(path, np.zeros(16_000 * 83), 16_000)
     with pytest.raises(UserError, match=r"long\.flac: expected a clip of at most 4096 patches"):
-        clip_logits(artefact.model, [replace(clips[0], path=path)], device=CPU)
+        score_clips(artefact.model, [replace(clips[0], path=path)], device=CPU)

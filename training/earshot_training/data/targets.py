@@ -43,13 +43,19 @@ def create_targets(
     trained = positives > 0
     if not trained.any():
         raise UserError("expected a training list with labels, got one without any")
-    weights = torch.full_like(targets, negative_weight)
-    class_index_of = {mid: index for index, mid in enumerate(mids)}
-    for row, clip in enumerate(clips):
-        unknown = [class_index_of[mid] for mid in relatives(clip.mids) if mid in class_index_of]
-        weights[row, unknown] = 0.0
+    weights = negative_weight * known_labels(clips, mids).float()
     weights = torch.where(targets > 0, 1.0, weights) * trained
     return ClipTargets(targets=targets, weights=weights, trained=trained, positives=positives)
+
+
+def known_labels(clips: Sequence[Clip], mids: Sequence[str]) -> Tensor:
+    """(clips, labels) bool: False where the ontology leaves open whether the label is true."""
+    class_index_of = {mid: index for index, mid in enumerate(mids)}
+    known = torch.ones(len(clips), len(mids), dtype=torch.bool)
+    for row, clip in enumerate(clips):
+        unknown = [class_index_of[mid] for mid in relatives(clip.mids) if mid in class_index_of]
+        known[row, unknown] = False
+    return known
 
 
 def to_multi_hot(clips: Sequence[Clip], mids: Sequence[str]) -> Tensor:

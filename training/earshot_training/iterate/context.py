@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from earshot_training.config import to_dict
-from earshot_training.data.manifest import Clip, in_folds, read_manifest, write_manifest
+from earshot_training.data.manifest import Clip, read_manifest, write_manifest
 from earshot_training.data.readable import leave_out_unreadable, say_faults
 from earshot_training.data.token_store import clip_order_sha256
 from earshot_training.data.unlabelled import UnlabelledClips, read_unlabelled_clips
@@ -18,6 +18,7 @@ from earshot_training.iterate.config import IterateConfig, pretrain_config, with
 from earshot_training.iterate.run_folder import RunFolder
 from earshot_training.probe.cross_validation import choose_score_folds, scored_clips
 from earshot_training.probe.probe import ProbeClips, usable_clips
+from earshot_training.train.finetune import read_training_clips
 from earshot_training.train.run_folder import RunLimits, clips_record
 
 CORPUS_FILE = "corpus.jsonl"
@@ -143,9 +144,7 @@ def _teacher_clips(config: IterateConfig) -> tuple[Clip, ...]:
     """Clips whose labels a supervised teacher sees."""
     if config.supervised_teacher is None:
         return ()
-    data = config.supervised_teacher.data
-    clips = read_manifest(data.manifest)
-    return in_folds(clips, data.folds) if data.folds else clips
+    return read_training_clips(config.supervised_teacher.data)
 
 
 def _recording(clip: Clip) -> tuple[str, str]:

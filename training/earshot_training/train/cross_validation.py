@@ -1,12 +1,10 @@
 """Each fold in turn scored by a tagger that was trained on the others."""
 
 import json
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,6 +15,12 @@ from earshot_training.errors import UserError
 from earshot_training.model.artefact import load_artefact, save_artefact
 from earshot_training.processes import is_first_process
 from earshot_training.train.checkpoint import assert_same_config
+from earshot_training.train.cross_validation_summary import (
+    EVALUATION_FILE,
+    fold_folder,
+    is_scored,
+    write_summary,
+)
 from earshot_training.train.evaluation import evaluate
 from earshot_training.train.evaluation_files import write_evaluation
 from earshot_training.train.finetune import FinetuneConfig
@@ -27,10 +31,7 @@ from earshot_training.train.run_folder import (
     CONFIG_FILE,
     RunLimits,
 )
-
-EVALUATION_FILE = "evaluation.json"
-SUMMARY_FILE = "cross_validation.json"
-SCORES = ("accuracy", "mean_average_precision", "mean_auc", "d_prime")
+from earshot_training.train.scored_clips import save_scored_clips
 
 
 def cross_validate(
@@ -46,9 +47,11 @@ def cross_validate(
 ) -> bool:
     """Train and score `out/fold-N` for every fold N; whether all of them are done.
 
-    Each tagger learns from the other folds and is scored as it is after its last step: no fold
-    chooses a checkpoint. `out/cross_validation.json` then holds every fold's scores, their mean and
-    their standard deviation. With `resume`, folds that are done stay, and the others go on.
+    Each tagger learns from the other folds, and from those that the config names beside them, but
+    from no clip of a recording in the scored fold, whatever its source. It is scored as it is after
+    its last step: no fold chooses a checkpoint. Every fold keeps its clips' logits, and
+    `out/cross_validation.json` sums up what they say. With `resume`, folds that are done stay, and
+    the others go on.
 
     Raises:
         UserError: fewer than two folds, a run lies in the folder already.
@@ -58,16 +61,15 @@ def cross_validate(
     limits = limits or RunLimits()
     started = time.monotonic()
     for fold in folds:
-        others = tuple(other for other in folds if other != fold)
-        of_fold = replace(config, data=replace(config.data, folds=others))
-        folder = out / f"fold-{fold}"
-        if resume and (folder / EVALUATION_FILE).exists():
+        of_fold = _config_of_fold(config, folds, fold)
+        folder = fold_folder(out, fold)
+        if resume and is_scored(folder):
             _assert_config(folder, of_fold)
             continue
         left = _limits_left(limits, time.monotonic() - started)
         if left is None:
             return False
-        say(f"fold {fold}: training on folds {', '.join(map(str, others))}")
+        say(f"fold {fold}: training on folds {', '.join(map(str, of_fold.data.folds))}")
         run = finetune(
             of_fold,
             out=folder,
@@ -82,17 +84,28 @@ def cross_validate(
         if is_first_process():
             _score(folder, config.data.manifest, fold, device=device, say=say)
     if is_first_process():
-        say(_summarise(out, folds))
+        say(write_summary(out, folds))
     return True
 
 
 def _assert_folds(folds: Sequence[int], config: FinetuneConfig) -> None:
     if len(set(folds)) < 2 or len(set(folds)) != len(folds):
         raise UserError(f"expected at least two different folds, got {list(folds)}")
-    if config.data.folds:
+    both = sorted(set(folds) & set(config.data.folds))
+    if both:
         raise ConfigError(
-            f"data.folds: expected none, for the folds take turns, got {list(config.data.folds)}"
+            f"data.folds: expected folds beside those that take turns, got {both} in both"
         )
+
+
+def _config_of_fold(config: FinetuneConfig, folds: Sequence[int], fold: int) -> FinetuneConfig:
+    others = tuple(other for other in folds if other != fold)
+    data = replace(
+        config.data,
+        folds=(*others, *config.data.folds),
+        held_out_folds=(*config.data.held_out_folds, fold),
+    )
+    return replace(config, data=data)
 
 
 def _limits_left(limits: RunLimits, spent_seconds: float) -> RunLimits | None:
@@ -121,43 +134,5 @@ def _score(
     evaluation = evaluate(load_artefact(folder / ARTEFACT_FOLDER), clips, device=device)
     evaluation.artefact.model.cpu()
     save_artefact(folder / ARTEFACT_FOLDER, evaluation.artefact, overwrite=True)
+    save_scored_clips(folder, evaluation.scored)
     write_evaluation(folder / EVALUATION_FILE, evaluation)
-
-
-def _summarise(out: Path, folds: Sequence[int]) -> str:
-    """Write the summary; returns it as a table."""
-    rows = [{"fold": fold, **_scores(out / f"fold-{fold}" / EVALUATION_FILE)} for fold in folds]
-    means = {name: _spread([row[name] for row in rows]) for name in SCORES}
-    summary = {"folds": rows, "over_folds": means, "checkpoint": "last"}
-    text = json.dumps(summary, indent=2, allow_nan=False)
-    (out / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
-    lines = ["fold      " + "  ".join(f"{name:>22}" for name in SCORES)]
-    lines += [_line(f"{row['fold']}", [row[name] for name in SCORES]) for row in rows]
-    lines.append(_line("mean", [means[name]["mean"] for name in SCORES]))
-    lines.append(_line("deviation", [means[name]["standard_deviation"] for name in SCORES]))
-    return "\n".join(lines)
-
-
-def _scores(path: Path) -> dict[str, Any]:
-    record = json.loads(path.read_text(encoding="utf-8"))
-    accuracy = record["accuracy"]
-    return {
-        **{name: record[name] for name in SCORES if name != "accuracy"},
-        "accuracy": None if accuracy is None else accuracy["value"],
-        "clips": record["data"]["clips"],
-        "clips_sha256": record["data"]["clips_sha256"],
-    }
-
-
-def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
-    """Mean and sample deviation; None where a fold has no score."""
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return {"mean": None, "standard_deviation": None}
-    return {"mean": statistics.fmean(known), "standard_deviation": statistics.stdev(known)}
-
-
-def _line(name: str, values: Sequence[float | None]) -> str:
-    return f"{name:<10}" + "  ".join(
-        f"{'-':>22}" if value is None else f"{value:>22.4f}" for value in values
-    )

@@ -1,22 +1,17 @@
-"""A tagger over a list of clips: logits, metrics, and the record that travels with the model."""
+"""What a tagger's logits on a list of clips are worth: the record that travels with the model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from earshot_training.audio.fbank import num_rows
-from earshot_training.audio.waveform import read_waveform
 from earshot_training.data.manifest import Clip, clip_list_sha256
 from earshot_training.data.targets import to_multi_hot
-from earshot_training.errors import UserError
 from earshot_training.model.artefact import Artefact, TrainedLabel
-from earshot_training.model.attention import MAX_PATCHES
-from earshot_training.model.beats import Beats
+from earshot_training.train.calibration_metrics import calibration_metrics, judge_clips
 from earshot_training.train.metrics import (
     MIN_POSITIVES_FOR_THRESHOLD,
     AccuracyMetrics,
@@ -25,33 +20,7 @@ from earshot_training.train.metrics import (
     class_accuracy,
     tagging_metrics,
 )
-
-BATCH_CLIPS = 16
-
-
-@torch.inference_mode()
-def clip_logits(model: Beats, clips: Sequence[Clip], *, device: torch.device) -> Tensor:
-    """Logits of whole clips, nothing dropped or augmented: (clips, labels) float32 on the CPU."""
-    model = model.to(device).eval()
-    parts: list[Tensor] = []
-    for start in range(0, len(clips), BATCH_CLIPS):
-        waveforms = [_read(clip, model) for clip in clips[start : start + BATCH_CLIPS]]
-        num_samples = torch.tensor([len(waveform) for waveform in waveforms])
-        padded = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
-        logits = model(padded.to(device), num_samples.to(device)).clip_logits
-        parts.append(logits.float().cpu())
-    return torch.cat(parts)
-
-
-def _read(clip: Clip, model: Beats) -> Tensor:
-    waveform = read_waveform(clip.path)
-    num_patches = num_rows(len(waveform)) * model.config.bands
-    if num_patches > MAX_PATCHES:
-        raise UserError(
-            f"{clip.path}: expected a clip of at most {MAX_PATCHES} patches (81.9 s), "
-            f"got {num_patches}"
-        )
-    return torch.from_numpy(waveform)
+from earshot_training.train.scored_clips import ScoredClips, score_clips
 
 
 class Evaluation(NamedTuple):
@@ -63,31 +32,52 @@ class Evaluation(NamedTuple):
     """Of each label of the artefact."""
     accuracy: AccuracyMetrics | None
     """With its confusion table; None where clips have no class."""
+    scored: ScoredClips
 
 
-def evaluate(artefact: Artefact, clips: Sequence[Clip], *, device: torch.device) -> Evaluation:
-    """Score the artefact on whole clips.
-
-    A label's average precision and threshold (highest F1) are measured on these very clips, for
-    trained labels that have positives among them.
-    """
+def evaluate(
+    artefact: Artefact, clips: Sequence[Clip], *, device: torch.device, shifts: int = 1
+) -> Evaluation:
+    """Score the artefact on whole clips; `shifts` as in `score_clips`."""
     if artefact.labels is None:
         raise ValueError("expected an artefact with labels, got one without")
-    mids = [label.mid for label in artefact.labels]
-    logits = clip_logits(artefact.model, clips, device=device)
-    scores = torch.sigmoid(logits.double()).numpy()
-    is_trained = np.array([label.trained for label in artefact.labels])
+    scored = score_clips(artefact.model, clips, device=device, shifts=shifts)
+    source = {
+        "overlaps_training": overlaps_training(clips, artefact.training),
+        "shifts": shifts,
+    }
+    return evaluate_scored(artefact, scored, source=source)
+
+
+def evaluate_scored(
+    artefact: Artefact, scored: ScoredClips, *, source: Mapping[str, Any]
+) -> Evaluation:
+    """Score an artefact by logits that clips have got.
+
+    A label's average precision and threshold (highest F1) are measured on these very clips, for
+    trained labels that have positives among them. `source` says where the logits come from and
+    goes into the record's `data`.
+    """
+    clips, labels = scored.clips, artefact.labels or ()
+    mids = [label.mid for label in labels]
+    logits = scored.logits.double()
+    is_trained = np.array([label.trained for label in labels])
     truth = to_multi_hot(clips, mids).numpy().astype(bool) & is_trained
-    metrics = tagging_metrics(scores, truth)
-    accuracy = _class_accuracy(logits.double().numpy(), clips, mids, is_trained)
-    scored = replace(
-        artefact,
-        labels=tuple(
-            _scored_label(label, metrics, index) for index, label in enumerate(artefact.labels)
-        ),
-        evaluation=_record(clips, metrics, accuracy, artefact),
+    metrics = tagging_metrics(torch.sigmoid(logits).numpy(), truth)
+    accuracy = _class_accuracy(logits.numpy(), clips, mids, is_trained)
+    calibration = calibration_metrics(judge_clips(scored, labels))
+    record = _record(clips, metrics, accuracy, source) | {
+        "calibration": None if calibration is None else calibration.to_record()
+    }
+    scored_labels = tuple(
+        _scored_label(label, metrics, index) for index, label in enumerate(labels)
     )
-    return Evaluation(scored, metrics.per_label, accuracy)
+    return Evaluation(
+        artefact=replace(artefact, labels=scored_labels, evaluation=record),
+        labels=metrics.per_label,
+        accuracy=accuracy,
+        scored=scored,
+    )
 
 
 def _class_accuracy(
@@ -118,7 +108,7 @@ def _record(
     clips: Sequence[Clip],
     metrics: TaggingMetrics,
     accuracy: AccuracyMetrics | None,
-    artefact: Artefact,
+    source: Mapping[str, Any],
 ) -> dict[str, Any]:
     return {
         "data": {
@@ -126,7 +116,7 @@ def _record(
             "folds": sorted({clip.fold for clip in clips if clip.fold is not None}),
             "clips": len(clips),
             "clips_sha256": clip_list_sha256(clips),
-            "overlaps_training": overlaps_training(clips, artefact.training),
+            **source,
         },
         "thresholds": f"highest F1 on these clips, from {MIN_POSITIVES_FOR_THRESHOLD} positives on",
         "labels_scored": sum(label.average_precision is not None for label in metrics.per_label),

@@ -18,10 +18,17 @@ from earshot_training.data.batch_feed import BatchFeed
 from earshot_training.data.batches import ClipBatches
 from earshot_training.data.clip_waveforms import WaveformCache
 from earshot_training.data.dataset import ClipDataset
-from earshot_training.data.manifest import Clip, clip_list_sha256, in_folds, read_manifest
+from earshot_training.data.manifest import (
+    Clip,
+    clip_list_sha256,
+    in_folds,
+    read_manifest,
+    without_recordings_of,
+)
 from earshot_training.data.readable import leave_out_unreadable
 from earshot_training.data.sampler import ClipSampler, balanced_clip_weights
 from earshot_training.data.targets import ClipTargets, create_targets
+from earshot_training.errors import UserError
 from earshot_training.labels.audioset import audioset_labels
 from earshot_training.model.beats import Beats
 from earshot_training.model.initial_weights import load_encoder
@@ -39,6 +46,8 @@ class DataConfig:
     """In a config file relative to that file."""
     folds: tuple[int, ...] = ()
     """Folds to train on; none named: all clips."""
+    held_out_folds: tuple[int, ...] = ()
+    """Folds to be scored: their clips, and all others of their recordings, are left out."""
     batch_size: int = 32
     balanced: bool = False
     """Draw clips by how rare their labels are, with replacement."""
@@ -96,6 +105,22 @@ def load_finetune_config(path: Path) -> FinetuneConfig:
     )
 
 
+def read_training_clips(config: DataConfig) -> tuple[Clip, ...]:
+    """Read the manifest and keep the clips that the config names.
+
+    Raises:
+        UserError: no usable manifest, a fold that it does not have, no clip left.
+
+    """
+    listed = read_manifest(config.manifest)
+    clips = in_folds(listed, config.folds) if config.folds else listed
+    if config.held_out_folds:
+        clips = without_recordings_of(clips, in_folds(listed, config.held_out_folds))
+    if not clips:
+        raise UserError(f"{config.manifest}: expected clips to train on, got none in the folds")
+    return clips
+
+
 def create_tagging_run(
     config: FinetuneConfig,
     *,
@@ -105,10 +130,7 @@ def create_tagging_run(
     loader_workers: int = 0,
 ) -> TaggingRun:
     """Read the manifest, build the model and the loop; with `resume`, restore the checkpoint."""
-    clips = read_manifest(config.data.manifest)
-    if config.data.folds:
-        clips = in_folds(clips, config.data.folds)
-    clips, faults = leave_out_unreadable(clips)
+    clips, faults = leave_out_unreadable(read_training_clips(config.data))
     mids = [label.mid for label in audioset_labels()]
     targets = create_targets(clips, mids, negative_weight=config.tagging.negative_weight)
     run_config = to_dict(replace(config, data=replace(config.data, manifest=Path())))
