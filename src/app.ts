@@ -4,7 +4,11 @@ import type { Decoder } from './analyze/hear.js';
 import type { Config } from './config.js';
 import { ServiceError } from './errors.js';
 import { Admission } from './http/admission.js';
+import type { ApiKeysFile } from './http/api-keys-file.js';
 import type { AudioRouteDeps } from './http/audio-route.js';
+import { authenticate } from './http/authenticate.js';
+import { limitConcurrency } from './http/concurrency-limit.js';
+import { allowCrossOrigin } from './http/cors.js';
 import { docsRoutes } from './http/docs-route.js';
 import { embedRoute } from './http/embed-route.js';
 import { errorHandler, notFound } from './http/error-handler.js';
@@ -20,16 +24,20 @@ import {
 } from './http/operations-routes.js';
 import { pageFiles, pageRoute } from './http/page-route.js';
 import { createParameterParser } from './http/parameters.js';
+import { limitRate } from './http/rate-limit.js';
 import { requestContext } from './http/request-context.js';
 import { createRouteNames } from './http/route-names.js';
 import type { Spool } from './http/spool.js';
 import { tagRoute } from './http/tag-route.js';
+import type { Clock } from './inference/clock.js';
 import type { ModelRegistry } from './inference/model-registry.js';
 import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
 
 export interface AppDeps {
   readonly config: Config;
+  /** Undefined: everyone may ask. */
+  readonly apiKeys: Pick<ApiKeysFile, 'clientOf'> | undefined;
   readonly registry: ModelRegistry;
   readonly decoder: Pick<Decoder, 'decode'>;
   /** What the decoder accepts, for people. */
@@ -39,6 +47,7 @@ export interface AppDeps {
   readonly metrics: Metrics;
   readonly openApi: OpenApiDocument;
   readonly log: Log;
+  readonly clock: Clock;
 }
 
 /** The whole HTTP surface as an Express application. Opens nothing and listens nowhere. */
@@ -48,9 +57,11 @@ export function createApp(deps: AppDeps): Express {
   app.set('query parser', 'simple');
   app.set('case sensitive routing', true);
   app.set('etag', false);
+  app.set('trust proxy', config.trustProxy);
   app.disable('x-powered-by');
   app.use(requestContext({ log, metrics, routeOf: createRouteNames(openApi) }));
   app.use(securityHeaders());
+  addDoors(app, deps);
   addAudioRoutes(app, deps);
   addOperationsRoutes(app, deps);
   if (config.docs) app.use('/docs', docsRoutes());
@@ -67,8 +78,16 @@ export function createApp(deps: AppDeps): Express {
   return app;
 }
 
+/** Who may ask, and how much: settled before anything else is done for a request. */
+function addDoors(app: Express, { config, apiKeys }: AppDeps): void {
+  if (config.corsOrigins.length > 0) app.use('/v1', allowCrossOrigin(config.corsOrigins));
+  if (apiKeys) app.use('/v1', authenticate(apiKeys));
+  app.use('/v1', limitConcurrency(config.maxConcurrentPerClient));
+  app.use('/v1', limitRate(config.rateLimitPerMinute));
+}
+
 function addAudioRoutes(app: Express, deps: AppDeps): void {
-  const { config, registry, decoder, spool, lifecycle, metrics, openApi, log } = deps;
+  const { config, registry, decoder, spool, lifecycle, metrics, openApi, log, clock } = deps;
   const parseParameters = createParameterParser(openApi);
   const isReady = () => registry.ready();
   const admission = new Admission({ ...config, lifecycle, isReady, metrics });
@@ -80,6 +99,7 @@ function addAudioRoutes(app: Express, deps: AppDeps): void {
     parseParameters,
     log,
     limits: config,
+    clock,
   };
   route(app, '/v1/tags', { post: tagRoute(audio) });
   route(app, '/v1/embeddings', { post: embedRoute(audio) });

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,7 +33,38 @@ const numbers = (pattern: RegExp, expected: string) =>
     .string()
     .refine((text) => text.split(',').every((part) => pattern.test(part.trim())), expected)
     .transform((text) => text.split(',').map(Number));
+const listOf = (isPart: (part: string) => boolean, expected: string) =>
+  z
+    .string()
+    .transform(toParts)
+    .refine((parts) => parts.every(isPart), expected);
 const positiveIntegers = numbers(/^[1-9]\d{0,3}$/, 'positive integers with commas between them');
+
+/** As browsers write it: no path, no port that is the default one. `*` would be everyone. */
+const origins = listOf(
+  (text) => URL.canParse(text) && new URL(text).origin === text && /^https?:/.test(text),
+  'origins like https://example.org with commas between them',
+);
+/** Not "true": then every client could say that it has any address. */
+const trustedProxies = z
+  .string()
+  .transform((text) => (/^\d$/.test(text) ? Number(text) : toParts(text)))
+  .refine(
+    (proxies) => typeof proxies === 'number' || proxies.every(isAddressRange),
+    'a number of proxies from 0 to 9, or addresses and subnets with commas between them',
+  );
+
+function toParts(text: string): string[] {
+  return text.split(',').map((part) => part.trim());
+}
+
+function isAddressRange(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [address = '', prefix, more] = text.split('/');
+  const maxPrefix = isIP(address) === 4 ? 32 : 128;
+  const isPrefix = prefix === undefined || /^[1-9]\d{0,2}$/.test(prefix);
+  return isIP(address) > 0 && isPrefix && Number(prefix ?? 1) <= maxPrefix && more === undefined;
+}
 
 /** Every variable that the service reads, with its default. None is without effect. */
 function environment(cores: number) {
@@ -42,6 +74,11 @@ function environment(cores: number) {
     DOCS: onOff.default(true),
     PAGE: onOff.default(true),
     METRICS_PORT: integer(0, 65_535).optional(),
+    API_KEYS_FILE: z.string().optional(),
+    RATE_LIMIT_PER_MINUTE: integer(0, 1_000_000).default(0),
+    MAX_CONCURRENT_PER_CLIENT: integer(0, 1_000_000).default(0),
+    TRUST_PROXY: trustedProxies.default(0),
+    CORS_ORIGINS: origins.default([]),
     LOG_LEVEL: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
 
     MODELS_DIR: z.string().default(join(PACKAGE_ROOT, 'models')),
@@ -62,6 +99,7 @@ function environment(cores: number) {
     MAX_FILES: integer(1, 10_000).default(32),
     MAX_UPLOADS: integer(1, 100_000).default(32),
     UPLOAD_TIMEOUT_MS: milliseconds(1).default(60_000),
+    UPLOAD_MIN_BYTES_PER_SECOND: integer(0, Number.MAX_SAFE_INTEGER).default(16_384),
     SPOOL_DIR: z.string().default(join(tmpdir(), 'earshot-spool')),
     MAX_CLIP_SECONDS: integer(1, 86_400).default(600),
     DECODE_CONCURRENCY: integer(1, 256).default(cores),
@@ -83,6 +121,16 @@ export interface Config {
   readonly page: boolean;
   /** Undefined: metrics are on the main port. */
   readonly metricsPort: number | undefined;
+  /** Undefined: everyone may ask. */
+  readonly apiKeysFile: string | undefined;
+  /** Of a client, or of an address where no key is wanted; 0: no limit. */
+  readonly rateLimitPerMinute: number;
+  /** Requests in hand, counted as those; 0: no limit. */
+  readonly maxConcurrentPerClient: number;
+  /** Proxies before the service, or their addresses: what they say of a client's address is believed. */
+  readonly trustProxy: number | readonly string[];
+  /** Whose pages may read replies. */
+  readonly corsOrigins: readonly string[];
   readonly logLevel: Environment['LOG_LEVEL'];
 
   readonly modelsDir: string;
@@ -108,6 +156,8 @@ export interface Config {
   /** Uploads in progress at once. */
   readonly maxUploads: number;
   readonly uploadTimeoutMs: number;
+  /** 0: no limit. */
+  readonly uploadMinBytesPerSecond: number;
   readonly spoolDir: string;
   readonly maxClipSeconds: number;
   readonly decodeConcurrency: number;
@@ -148,6 +198,11 @@ function toConfig(env: Environment): Config {
     docs: env.DOCS,
     page: env.PAGE,
     metricsPort: env.METRICS_PORT,
+    apiKeysFile: env.API_KEYS_FILE,
+    rateLimitPerMinute: env.RATE_LIMIT_PER_MINUTE,
+    maxConcurrentPerClient: env.MAX_CONCURRENT_PER_CLIENT,
+    trustProxy: env.TRUST_PROXY,
+    corsOrigins: env.CORS_ORIGINS,
     logLevel: env.LOG_LEVEL,
     modelsDir: env.MODELS_DIR,
     model: env.MODEL,
@@ -166,6 +221,7 @@ function toConfig(env: Environment): Config {
     maxFiles: env.MAX_FILES,
     maxUploads: env.MAX_UPLOADS,
     uploadTimeoutMs: env.UPLOAD_TIMEOUT_MS,
+    uploadMinBytesPerSecond: env.UPLOAD_MIN_BYTES_PER_SECOND,
     spoolDir: env.SPOOL_DIR,
     maxClipSeconds: env.MAX_CLIP_SECONDS,
     decodeConcurrency: env.DECODE_CONCURRENCY,

@@ -29,6 +29,7 @@ function announce(service: Service, config: Config, log: Log): void {
     `Earshot listens on ${service.url}`,
     `model ${card.name} (${precision})`,
     `execution provider ${provider.active}${fallback}`,
+    config.apiKeysFile === undefined ? 'open access' : 'access by API key',
     ...(config.docs ? [`docs ${service.url}/docs`] : []),
     ...(service.metricsUrl === undefined ? [] : [`metrics ${service.metricsUrl}/metrics`]),
   ];

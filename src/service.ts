@@ -7,11 +7,13 @@ import { createApp } from './app.js';
 import { ACCEPTED_FORMATS } from './audio/codecs/unsupported-format.js';
 import { createDecoder } from './audio/decode.js';
 import { type Config, ConfigError } from './config.js';
+import { ApiKeysFile } from './http/api-keys-file.js';
 import { Lifecycle } from './http/lifecycle.js';
 import { loadOpenApi } from './http/openapi-document.js';
 import { measuredRoutes } from './http/route-names.js';
 import { createHttpServer, type HttpServer } from './http/server.js';
 import { Spool } from './http/spool.js';
+import { systemClock } from './inference/clock.js';
 import { createModelRegistry, type ModelRegistry } from './inference/model-registry.js';
 import type { Log } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
@@ -34,6 +36,7 @@ export interface Service {
 export async function startService(config: Config, log: Log): Promise<Service> {
   const lifecycle = new Lifecycle();
   const openApi = await loadOpenApi();
+  const apiKeys = await openApiKeys(config, log);
   const spool = await openSpool(config, log);
   let loaded: ModelRegistry | undefined;
   const metrics = createMetrics({
@@ -50,12 +53,15 @@ export async function startService(config: Config, log: Log): Promise<Service> {
     maxClipSeconds: config.maxClipSeconds,
     timeoutMs: config.decodeTimeoutMs,
   });
+  const stopWatching = apiKeys?.watch(systemClock);
   const stopWork = async () => {
+    stopWatching?.();
     await Promise.all([decoder.close(), registry.close()]);
   };
   const formats = ACCEPTED_FORMATS;
   const app = createApp({
     config,
+    apiKeys,
     registry,
     decoder,
     formats,
@@ -64,6 +70,7 @@ export async function startService(config: Config, log: Log): Promise<Service> {
     metrics,
     openApi,
     log,
+    clock: systemClock,
   });
   const http = createHttpServer(app, { ...config, log });
   try {
@@ -81,6 +88,13 @@ export async function startService(config: Config, log: Log): Promise<Service> {
     await stopWork();
     throw error;
   }
+}
+
+async function openApiKeys({ apiKeysFile }: Config, log: Log): Promise<ApiKeysFile | undefined> {
+  if (apiKeysFile === undefined) return undefined;
+  return ApiKeysFile.open(apiKeysFile, { log }).catch((error: Error) => {
+    throw new ConfigError(`API_KEYS_FILE: ${error.message}`);
+  });
 }
 
 async function openSpool(config: Config, log: Log): Promise<Spool> {
@@ -128,6 +142,7 @@ async function openMetricsServer(
   if (metricsPort === undefined) return undefined;
   const server = createServer(async (request, response) => {
     const isScrape = request.method === 'GET' && request.url === '/metrics';
+    response.setHeader('X-Content-Type-Options', 'nosniff');
     if (isScrape) response.setHeader('Content-Type', metrics.contentType);
     else response.statusCode = 404;
     response.end(isScrape ? await metrics.render() : undefined);

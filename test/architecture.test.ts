@@ -27,6 +27,7 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
   app: { values: ['http', 'errors'], types: ['analyze', 'inference', ...LEAVES] },
   service: { values: ['app', 'http', 'audio', 'inference', ...LEAVES] },
   main: { values: ['service', ...LEAVES] },
+  'make-api-key': { values: ['http'] },
 };
 
 /** Packages that one file, or one folder, alone may know. */
@@ -37,7 +38,9 @@ const ONLY_IN: Record<string, RegExp> = {
   'prom-client': /^metrics/,
   piscina: /^audio\/decode(-worker)?\.ts$/,
   pino: /^log\.ts$/,
-  zod: /^(config|inference\/model-card)\.ts$/,
+  zod: /^(config|inference\/model-card|http\/api-keys)\.ts$/,
+  cors: /^http\/cors\.ts$/,
+  'express-rate-limit': /^http\/(caller|rate-limit)\.ts$/,
 };
 
 interface Import {

@@ -3,6 +3,13 @@ import { expect, test } from 'vitest';
 import { availableCores } from '../src/available-cores.js';
 import { ConfigError, loadConfig } from '../src/config.js';
 
+const TRUST_PROXY_WORDS =
+  'a number of proxies from 0 to 9, or addresses and subnets with commas between them';
+const CORS_ORIGINS_WORDS = 'origins like https://example.org with commas between them';
+
+/** Variable, value, what was expected. */
+type Row = [string, string, string];
+
 const messageOf = (env: Record<string, string>): string => {
   try {
     loadConfig(env, 4);
@@ -30,6 +37,8 @@ test('variables become values of their kind; an empty one counts as not set', ()
     ENGINES: '',
     EXECUTION_PROVIDER: 'cuda',
     QUEUE_MAX_WINDOWS: '9',
+    TRUST_PROXY: '10.0.0.0/8, ::1',
+    CORS_ORIGINS: 'https://a.example, http://localhost:5173',
   };
   expect(loadConfig(env, 4)).toMatchObject({
     port: 0,
@@ -41,10 +50,13 @@ test('variables become values of their kind; an empty one counts as not set', ()
     engines: 4,
     executionProvider: 'cuda',
     queueMaxWindows: 9,
+    trustProxy: ['10.0.0.0/8', '::1'],
+    corsOrigins: ['https://a.example', 'http://localhost:5173'],
   });
+  expect(loadConfig({ TRUST_PROXY: '2' }, 4).trustProxy).toBe(2);
 });
 
-test.each([
+test.each<Row>([
   ['PORT', 'http', 'an integer from 0 to 65535'],
   ['PORT', '65536', 'an integer from 0 to 65535'],
   ['ENGINES', '0', 'an integer from 1 to 256'],
@@ -54,6 +66,18 @@ test.each([
   ['DOCS', 'true', 'one of on, off'],
   ['BATCH_SIZES', '1,,4', 'positive integers with commas between them'],
   ['CUDA_DEVICES', 'cuda:0', 'device numbers with commas between them'],
+  ['RATE_LIMIT_PER_MINUTE', '-1', 'an integer from 0 to 1000000'],
+  ...['true', '10.0.0.0/33', '::1/129', 'proxy.example', '10.0.0.1,', '10.0.0.0/0'].map(
+    (value): Row => ['TRUST_PROXY', value, TRUST_PROXY_WORDS],
+  ),
+  ...[
+    '*',
+    'null',
+    'example.org',
+    'https://a.example/',
+    'https://a.example,',
+    'ftp://a.example',
+  ].map((value): Row => ['CORS_ORIGINS', value, CORS_ORIGINS_WORDS]),
   ['LOG_LEVEL', 'loud', 'one of fatal, error, warn, info, debug, trace, silent'],
 ])('%s=%s is refused, saying what was expected and what came', (name, value, expected) => {
   expect(messageOf({ [name]: value })).toBe(`${name}: expected ${expected}, got "${value}"`);

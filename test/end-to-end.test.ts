@@ -1,7 +1,7 @@
 /** The built service as a process: started, asked, ended, as an operator does it. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -121,7 +121,7 @@ describe('a service', () => {
   test('says where it is and what runs, answers real clips, and ends without a trace', async () => {
     const service = await start({ EXECUTION_PROVIDER: 'auto' });
     expect(service.lines.at(-1)?.msg).toMatch(
-      /^Earshot listens on http:\/\/localhost:\d+, model tiny \(fp32\), execution provider (cpu \(no cuda: \w+\)|cuda), docs http:\/\/localhost:\d+\/docs$/,
+      /^Earshot listens on http:\/\/localhost:\d+, model tiny \(fp32\), execution provider (cpu \(no cuda: \w+\)|cuda), open access, docs http:\/\/localhost:\d+\/docs$/,
     );
     expect(await (await fetch(`${service.url}/readyz`)).json()).toEqual({ status: 'ready' });
     const reply = await tagClips(service.url, [...ACCEPTED, 'dog_44k_aac.m4a']);
@@ -179,10 +179,32 @@ describe('a service', () => {
     expect(await next.exitCode).toBe(0);
   });
 
+  test('a key opens it until its line is gone from the file', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'earshot-keys-'));
+    const path = join(folder, 'keys.jsonl');
+    const make = [join(ROOT, 'dist/make-api-key.js'), 'lab'];
+    const { stdout, stderr } = spawnSync(process.execPath, make, { encoding: 'utf8' });
+    writeFileSync(path, stdout);
+    const service = await start({ API_KEYS_FILE: path });
+    expect(service.lines.at(-1)?.msg).toContain(', access by API key,');
+    const headers = { Authorization: `Bearer ${stderr.trim()}` };
+    const ask = async () => (await fetch(`${service.url}/v1/info`, { headers })).status;
+    expect(await ask()).toBe(200);
+    writeFileSync(`${path}.new`, '# none\n');
+    renameSync(`${path}.new`, path);
+    await expect.poll(ask).toBe(401);
+    expect(JSON.stringify(service.lines)).not.toContain(stderr.trim().split('.')[1]);
+    rmSync(folder, { recursive: true });
+    service.process.kill('SIGINT');
+    expect(await service.exitCode).toBe(0);
+  });
+
   test('metrics on a port of their own', async () => {
     const service = await start({ METRICS_PORT: '0' });
     const url = /metrics (http:\/\/\S+)$/.exec(String(service.lines.at(-1)?.msg))?.[1];
-    expect(await (await fetch(String(url))).text()).toContain('earshot_ready 1');
+    const scrape = await fetch(String(url));
+    expect(await scrape.text()).toContain('earshot_ready 1');
+    expect(scrape.headers.get('x-content-type-options')).toBe('nosniff');
     expect((await fetch(`${service.url}/metrics`)).status).toBe(404);
     service.process.kill('SIGINT');
     expect(await service.exitCode).toBe(0);
@@ -193,6 +215,7 @@ describe('what it cannot start with is said in one line', () => {
   test.each([
     [{ PORT: 'abc' }, /^earshot: PORT: expected an integer from 0 to 65535, got "abc"\n$/],
     [{ MODELS_DIR: '/nonexistent' }, /^earshot: \/nonexistent: expected a folder of models.*\n$/],
+    [{ API_KEYS_FILE: '/nonexistent' }, /^earshot: API_KEYS_FILE: ENOENT.*\n$/],
     [{ MODEL: 'huge' }, /^earshot: MODEL: expected one of the models in .*\(tiny\), got huge\n$/],
     [{ SPOOL_DIR: '/dev/null/spool' }, /^earshot: SPOOL_DIR: expected a folder to write in.*\n$/],
     [

@@ -102,7 +102,8 @@ describe('licences', () => {
       const licence = licenceOf(path, entry);
       const alternatives = licence?.replace(/[()]/g, '').split(' OR ') ?? [];
       const isAllowed =
-        alternatives.some((one) => PERMISSIVE.test(one)) || EXCEPTIONS[familyOf(nameOf(path))] === licence;
+        alternatives.some((one) => PERMISSIVE.test(one)) ||
+        EXCEPTIONS[familyOf(nameOf(path))] === licence;
       expect.soft(isAllowed, `${path}: ${licence}`).toBe(true);
     }
   });

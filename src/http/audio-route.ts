@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { AnalysisDeps, ClipFile, Decoder } from '../analyze/hear.js';
+import type { Clock } from '../inference/clock.js';
 import type { Model, ModelRegistry } from '../inference/model-registry.js';
 import type { Log } from '../log.js';
 import { abortable } from './abortable.js';
@@ -21,6 +22,7 @@ export interface AudioRouteDeps {
   readonly admission: Admission;
   readonly parseParameters: ParseParameters;
   readonly limits: UploadLimits & { readonly requestTimeoutMs: number };
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -55,7 +57,7 @@ async function respond<Op extends AudioOperation, T extends HeardClip>(
 ): Promise<() => void> {
   const context = contextOf(request);
   const { limits, admission } = deps;
-  await admission.uploading(endpoint.route, () => receive({ request, response, upload }, limits));
+  await admission.uploading(endpoint.route, () => receive({ request, response, upload }, deps));
   const parameters = deps.parseParameters(endpoint.operation, request.query, upload.fields);
   const model = deps.registry.get(parameters.model);
   endpoint.check?.(parameters, model);
@@ -87,12 +89,13 @@ async function respond<Op extends AudioOperation, T extends HeardClip>(
 
 async function receive(
   { request, response, upload }: Exchange,
-  limits: UploadLimits,
+  { limits, clock }: AudioRouteDeps,
 ): Promise<void> {
   const context = contextOf(request);
   const startMs = performance.now();
   await upload.receive(request, response, {
     limits,
+    clock,
     signal: context.signal,
     onBytes: (bytes) => {
       context.bodyBytes += bytes;

@@ -526,7 +526,7 @@ export interface components {
             status: "live" | "ready";
         };
         /** @enum {string} */
-        ProblemCode: "malformed_request" | "malformed_multipart" | "missing_file" | "unknown_parameter" | "conflicting_parameters" | "not_found" | "unknown_model" | "method_not_allowed" | "upload_timeout" | "file_too_large" | "clip_too_long" | "too_many_files" | "unsupported_format" | "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "range_outside_clip" | "invalid_value" | "headers_too_large" | "overloaded" | "internal" | "inference_failed" | "not_implemented" | "not_ready" | "draining" | "engine_unavailable" | "deadline_exceeded" | "storage_full";
+        ProblemCode: "malformed_request" | "malformed_multipart" | "missing_file" | "unknown_parameter" | "conflicting_parameters" | "unauthorized" | "not_found" | "unknown_model" | "method_not_allowed" | "upload_timeout" | "file_too_large" | "clip_too_long" | "too_many_files" | "unsupported_format" | "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "range_outside_clip" | "invalid_value" | "headers_too_large" | "overloaded" | "client_concurrency" | "rate_limited" | "internal" | "inference_failed" | "not_implemented" | "not_ready" | "draining" | "engine_unavailable" | "deadline_exceeded" | "storage_full";
         /** @description RFC 9457. Further members depend on the code. */
         Problem: {
             type: string;
@@ -617,6 +617,21 @@ export interface components {
                 };
             };
         };
+        /** @description `unauthorized`: no API key, or one that is unknown, expired or revoked */
+        Unauthorized: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @constant */
+                    status?: 401;
+                    /** @enum {unknown} */
+                    code?: "unauthorized";
+                };
+            };
+        };
         /** @description `unknown_model` */
         UnknownModel: {
             headers: {
@@ -645,7 +660,7 @@ export interface components {
                 };
             };
         };
-        /** @description `upload_timeout`: the body did not arrive in time */
+        /** @description `upload_timeout`: the body did not arrive in time, or came too slowly */
         UploadTimeout: {
             headers: {
                 [name: string]: unknown;
@@ -715,7 +730,25 @@ export interface components {
                 };
             };
         };
-        /** @description `overloaded`: no place for the upload or in the queue; nothing was done */
+        /** @description `client_concurrency` or `rate_limited`: beyond what this client may ask at once, or in a minute */
+        TooManyRequests: {
+            headers: {
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @constant */
+                    status?: 429;
+                    /** @enum {unknown} */
+                    code?: "client_concurrency" | "rate_limited";
+                };
+            };
+        };
+        /**
+         * @description `overloaded`: no place for the upload or in the queue, nothing was done; `client_concurrency` or `rate_limited`: beyond what this client
+         *     may ask at once, or in a minute
+         */
         Overloaded: {
             headers: {
                 "Retry-After": components["headers"]["Retry-After"];
@@ -726,7 +759,7 @@ export interface components {
                     /** @constant */
                     status?: 429;
                     /** @enum {unknown} */
-                    code?: "overloaded";
+                    code?: "overloaded" | "client_concurrency" | "rate_limited";
                 };
             };
         };
@@ -853,6 +886,8 @@ export interface components {
         "X-Model": string;
         /** @description Where it ran */
         "X-Execution-Provider": "cpu" | "cuda";
+        /** @description How to say who asks: `Bearer`, with `error="invalid_token"` for a key that is unknown, expired or revoked (RFC 6750) */
+        "WWW-Authenticate": string;
         /** @description Seconds */
         "Retry-After": number;
     };
@@ -923,6 +958,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadUpload"];
+            401: components["responses"]["Unauthorized"];
             404: components["responses"]["UnknownModel"];
             408: components["responses"]["UploadTimeout"];
             413: components["responses"]["TooLarge"];
@@ -1020,6 +1056,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadUpload"];
+            401: components["responses"]["Unauthorized"];
             404: components["responses"]["UnknownModel"];
             408: components["responses"]["UploadTimeout"];
             413: components["responses"]["TooLarge"];
@@ -1041,6 +1078,8 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            401: components["responses"]["Unauthorized"];
+            429: components["responses"]["TooManyRequests"];
             501: components["responses"]["NotImplemented"];
         };
     };
@@ -1053,6 +1092,8 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            401: components["responses"]["Unauthorized"];
+            429: components["responses"]["TooManyRequests"];
             501: components["responses"]["NotImplemented"];
         };
     };
@@ -1075,6 +1116,8 @@ export interface operations {
                 };
             };
             400: components["responses"]["UnknownParameter"];
+            401: components["responses"]["Unauthorized"];
+            429: components["responses"]["TooManyRequests"];
         };
     };
     getModel: {
@@ -1099,7 +1142,9 @@ export interface operations {
                 };
             };
             400: components["responses"]["UnknownParameter"];
+            401: components["responses"]["Unauthorized"];
             404: components["responses"]["UnknownModel"];
+            429: components["responses"]["TooManyRequests"];
         };
     };
     listLabels: {
@@ -1149,8 +1194,10 @@ export interface operations {
                 };
             };
             400: components["responses"]["UnknownParameter"];
+            401: components["responses"]["Unauthorized"];
             404: components["responses"]["UnknownModel"];
             422: components["responses"]["InvalidValue"];
+            429: components["responses"]["TooManyRequests"];
         };
     };
     getInfo: {
@@ -1172,6 +1219,8 @@ export interface operations {
                 };
             };
             400: components["responses"]["UnknownParameter"];
+            401: components["responses"]["Unauthorized"];
+            429: components["responses"]["TooManyRequests"];
         };
     };
     getLiveness: {

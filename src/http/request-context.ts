@@ -6,7 +6,9 @@ import type { Log } from '../log.js';
 import { STAGES, type Stage } from '../metrics/clip-metrics.js';
 import type { Outcome } from '../metrics/request-metrics.js';
 import type { Metrics } from '../metrics.js';
+import type { Client } from './api-keys.js';
 import { ClientGoneError } from './problem.js';
+import { continueTrace, type TraceContext, toTraceparent } from './trace-context.js';
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
@@ -15,6 +17,10 @@ export class RequestContext implements AnalysisObserver {
   readonly id: string;
   /** Aborted with `ClientGoneError` when the client leaves, with `deadline_exceeded` when time is up. */
   readonly signal: AbortSignal;
+  /** Undefined where the request belongs to none. */
+  readonly trace: TraceContext | undefined;
+  /** Who asks; undefined where no key is wanted. */
+  client: Client | undefined;
   outcome: Outcome = 'ok';
   /** Empty until one is chosen. */
   model = '';
@@ -30,8 +36,12 @@ export class RequestContext implements AnalysisObserver {
   #stage: Stage = 'receive';
   #deadline: NodeJS.Timeout | undefined;
 
-  constructor(id: string, metrics: Pick<Metrics, 'stageDone' | 'decodeDone' | 'decodeFailed'>) {
+  constructor(
+    { id, trace }: Pick<RequestContext, 'id' | 'trace'>,
+    metrics: Pick<Metrics, 'stageDone' | 'decodeDone' | 'decodeFailed'>,
+  ) {
     this.id = id;
+    this.trace = trace;
     this.signal = this.#abort.signal;
     this.#metrics = metrics;
   }
@@ -111,11 +121,11 @@ export function requestContext({
   routeOf: (path: string) => string;
 }): RequestHandler {
   return (request, response, next) => {
-    const given = request.get('X-Request-Id') ?? '';
-    const context = new RequestContext(REQUEST_ID.test(given) ? given : randomUUID(), metrics);
+    const context = new RequestContext(identify(request), metrics);
     const route = routeOf(request.path);
     contexts.set(request, context);
     response.set('X-Request-Id', context.id);
+    if (context.trace) response.set('traceparent', toTraceparent(context.trace));
     metrics.requestStarted(route);
     response.once('close', () => {
       context.end({ isAnswered: response.writableFinished });
@@ -123,6 +133,14 @@ export function requestContext({
     });
     next();
   };
+}
+
+/** The name that the client gave, else one that tells its trace, else any. */
+function identify(request: Request): Pick<RequestContext, 'id' | 'trace'> {
+  const trace = continueTrace(request.get('traceparent'));
+  const given = request.get('X-Request-Id') ?? '';
+  if (REQUEST_ID.test(given)) return { id: given, trace };
+  return { id: trace ? `${trace.traceId}-${trace.spanId}` : randomUUID(), trace };
 }
 
 function finish(
@@ -147,6 +165,8 @@ function finish(
   log.info(
     {
       request_id: context.id,
+      ...(context.trace && { trace_id: context.trace.traceId }),
+      ...(context.client && { client: context.client.id }),
       method,
       route,
       status,

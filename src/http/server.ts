@@ -73,6 +73,8 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket, log: Log): void {
       `HTTP/1.1 ${known.status} ${known.title}`,
       'Connection: close',
       `Content-Type: ${PROBLEM_MEDIA_TYPE}`,
+      'X-Content-Type-Options: nosniff',
+      `X-Request-Id: ${requestId}`,
       `Content-Length: ${Buffer.byteLength(body)}`,
       `\r\n${body}`,
     ].join('\r\n'),

@@ -4,15 +4,18 @@ import type { Request, Response } from 'express';
 import multer from 'multer';
 import type { ClipFile } from '../analyze/hear.js';
 import { ServiceError } from '../errors.js';
+import type { Clock } from '../inference/clock.js';
 import { abortable } from './abortable.js';
 import { ClientGoneError } from './problem.js';
 import type { Spool } from './spool.js';
+import { UploadPace } from './upload-pace.js';
 
 export interface UploadLimits {
   /** All files of a request together. */
   readonly maxUploadBytes: number;
   readonly maxFiles: number;
   readonly uploadTimeoutMs: number;
+  readonly uploadMinBytesPerSecond: number;
 }
 
 /** A form field as it came; one that came twice is a list. */
@@ -52,14 +55,15 @@ export class Upload {
    * @param onBytes called with the length of each piece of the body
    * @throws ServiceError · ClientGoneError
    */
-  async receive(
-    request: Request,
-    response: Response,
-    options: { limits: UploadLimits; signal: AbortSignal; onBytes: (bytes: number) => void },
-  ): Promise<void> {
-    const { limits, onBytes } = options;
+  async receive(request: Request, response: Response, options: ReceiveOptions): Promise<void> {
+    const { limits, clock, onBytes } = options;
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(timedOut(limits)), limits.uploadTimeoutMs);
+    const pace = new UploadPace({
+      minBytesPerSecond: limits.uploadMinBytesPerSecond,
+      clock,
+      onTooSlow: (error) => stop.abort(error),
+    });
     const signal = AbortSignal.any([options.signal, stop.signal]);
     // Every file that is being written listens to it.
     setMaxListeners(0, signal);
@@ -67,6 +71,7 @@ export class Upload {
     let numBodyBytes = 0;
     request.on('data', (piece: Buffer) => {
       numBodyBytes += piece.length;
+      pace.received(piece.length);
       onBytes(piece.length);
       if (numBodyBytes > limits.maxUploadBytes + FORM_OVERHEAD_BYTES) stop.abort(this.#tooLarge());
     });
@@ -79,6 +84,7 @@ export class Upload {
       throw toUploadError(error, request);
     } finally {
       clearTimeout(timer);
+      pace.stop();
     }
     if (this.#files.length === 0) throw nothingSent();
   }
@@ -140,6 +146,13 @@ export class Upload {
   #tooLarge(): ServiceError {
     return fileTooLarge(this.#maxBytes);
   }
+}
+
+interface ReceiveOptions {
+  readonly limits: UploadLimits;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onBytes: (bytes: number) => void;
 }
 
 interface Reading {

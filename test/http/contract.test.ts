@@ -1,6 +1,7 @@
 /** Shows every operation and status of openapi.yaml once, and that there are no others. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROBLEM_CODES, ServiceError } from '../../src/errors.js';
+import { operationsOf } from '../../src/http/openapi-document.js';
 import type { Model, ModelRegistry } from '../../src/inference/model-registry.js';
 import {
   clip,
@@ -302,6 +303,33 @@ describe('operations', () => {
       expect((await own.call('get', '/')).status).toBe(404);
     });
   });
+});
+
+describe('who may ask, and how much', () => {
+  const operations = () =>
+    operationsOf(workshop.openApi)
+      .filter(({ path }) => path.startsWith('/v1/'))
+      .map(({ path, method }) => ({
+        method: method as 'get' | 'post',
+        path: path.replace('{name}', 'tiny'),
+      }));
+
+  test('401 for every operation below /v1', () =>
+    withService({ apiKeys: { clientOf: () => undefined } }, async (own) => {
+      for (const { method, path } of operations()) {
+        const { body } = await own.call(method, path);
+        expect(body, path).toMatchObject({ status: 401, code: 'unauthorized' });
+      }
+    }));
+
+  test('429 for every operation below /v1', () =>
+    withService({ env: { RATE_LIMIT_PER_MINUTE: '1' } }, async (own) => {
+      await own.call('get', '/v1/info');
+      for (const { method, path } of operations()) {
+        const { body } = await own.call(method, path);
+        expect(body, path).toMatchObject({ status: 429, code: 'rate_limited' });
+      }
+    }));
 });
 
 describe('everything else', () => {

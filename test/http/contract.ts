@@ -68,7 +68,9 @@ export class Contract {
   #assertNowhere(exchange: Exchange): void {
     const { status, path, method } = exchange;
     if (/^\/(docs|page)\//.test(path) && status === 200) return;
-    if (status !== 404 && status !== 405) throw new Error(`${method} ${path}: ${status}`);
+    const isRefused = /\/v1\//.test(path) && (status === 401 || status === 429);
+    if (status !== 404 && status !== 405 && !isRefused)
+      throw new Error(`${method} ${path}: ${status}`);
     const schema = { $ref: 'openapi#/components/schemas/Problem' };
     this.#assertBody(exchange, PROBLEM, this.#compile('nowhere', schema));
   }

@@ -25,6 +25,7 @@ import { loadOpenApi, type OpenApiDocument } from '../../src/http/openapi-docume
 import { measuredRoutes } from '../../src/http/route-names.js';
 import { createHttpServer } from '../../src/http/server.js';
 import { type OpenFile, Spool } from '../../src/http/spool.js';
+import { systemClock } from '../../src/inference/clock.js';
 import { createModelRegistry, type ModelRegistry } from '../../src/inference/model-registry.js';
 import { silentObserver } from '../../src/inference/observer.js';
 import { createLog } from '../../src/log.js';
@@ -107,6 +108,8 @@ export interface TestServiceOptions {
   /** In place of the real ones, where a fault is to be provoked. */
   readonly registry?: ModelRegistry;
   readonly decoder?: AppDeps['decoder'];
+  readonly apiKeys?: AppDeps['apiKeys'];
+  readonly clock?: AppDeps['clock'];
 }
 
 /** Listens with the real server on a free port. */
@@ -121,7 +124,7 @@ export async function startService(
   const destination = { write: (line: string) => logLines.push(JSON.parse(line)) };
   const log = createLog({ level: 'info', destination });
   const lifecycle = new Lifecycle();
-  const { registry, decoder } = { ...workshop, ...options };
+  const { registry, decoder, apiKeys, clock = systemClock } = { ...workshop, ...options };
   const metrics = createMetrics({
     versions: { service: '0.0.0', onnxruntime: '0.0.0' },
     routes: measuredRoutes(openApi),
@@ -140,6 +143,7 @@ export async function startService(
   const formats = ACCEPTED_FORMATS;
   const app = createApp({
     config,
+    apiKeys,
     registry,
     decoder,
     formats,
@@ -148,6 +152,7 @@ export async function startService(
     metrics,
     openApi,
     log,
+    clock,
   });
   const { server, close } = createHttpServer(app, { ...config, log });
   server.listen(0, '127.0.0.1');
