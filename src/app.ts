@@ -33,6 +33,7 @@ import type { Clock } from './inference/clock.js';
 import type { ModelRegistry } from './inference/model-registry.js';
 import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
+import type { Ontology } from './ontology/ontology.js';
 
 export interface AppDeps {
   readonly config: Config;
@@ -46,6 +47,7 @@ export interface AppDeps {
   readonly lifecycle: Lifecycle;
   readonly metrics: Metrics;
   readonly openApi: OpenApiDocument;
+  readonly ontology: Ontology;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -101,7 +103,7 @@ function addAudioRoutes(app: Express, deps: AppDeps): void {
     limits: config,
     clock,
   };
-  route(app, '/v1/tags', { post: tagRoute(audio) });
+  route(app, '/v1/tags', { post: tagRoute({ ...audio, ontology: deps.ontology }) });
   route(app, '/v1/embeddings', { post: embedRoute(audio) });
   route(app, '/v1/events', { post: plannedRoute('Events') });
   route(app, '/v1/tokens', { post: plannedRoute('Tokens') });

@@ -17,6 +17,7 @@ import { systemClock } from './inference/clock.js';
 import { createModelRegistry, type ModelRegistry } from './inference/model-registry.js';
 import type { Log } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
+import { loadOntology } from './ontology/load-ontology.js';
 
 /** A service that listens. */
 export interface Service {
@@ -36,6 +37,7 @@ export interface Service {
 export async function startService(config: Config, log: Log): Promise<Service> {
   const lifecycle = new Lifecycle();
   const openApi = await loadOpenApi();
+  const ontology = await loadOntology();
   const apiKeys = await openApiKeys(config, log);
   const spool = await openSpool(config, log);
   let loaded: ModelRegistry | undefined;
@@ -69,6 +71,7 @@ export async function startService(config: Config, log: Log): Promise<Service> {
     lifecycle,
     metrics,
     openApi,
+    ontology,
     log,
     clock: systemClock,
   });

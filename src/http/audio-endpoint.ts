@@ -44,8 +44,9 @@ export interface AudioEndpoint<Op extends AudioOperation, T extends HeardClip> {
 
 /** An answer that is not one JSON body: a table, a picture, or lines while the clip is being read. */
 export interface AnswerForm<Op extends AudioOperation> {
-  /** As `response_format` has it. */
+  /** As the parameter that asks for it has it. */
   readonly name: string;
+  readonly parameter: string;
   readonly mediaType: string;
   /** Lines of JSON: several clips may follow one another, and a failure may be the last line. */
   readonly isLines: boolean;

@@ -30,7 +30,7 @@ export async function answerInForm<Op extends AudioOperation>(
   answering: FormAnswering<Op>,
 ): Promise<string> {
   const { form, context, stream } = answering;
-  if (clips.length > 1 && !form.isLines) throw severalFiles(form.name, clips.length);
+  if (clips.length > 1 && !form.isLines) throw severalFiles(form, clips.length);
   try {
     const work = clips.length > 1 ? answerInTurn(clips, answering) : answerAlone(clips, answering);
     await abortable(work, context.signal);
@@ -85,8 +85,10 @@ function errorLine<Op extends AudioOperation>(
   return `${JSON.stringify({ object: 'error', ...place, ...toProblem(known, context.id) })}\n`;
 }
 
-function severalFiles(name: string, numClips: number): ServiceError {
-  const parameter = 'response_format';
+function severalFiles(
+  { name, parameter }: Pick<AnswerForm<AudioOperation>, 'name' | 'parameter'>,
+  numClips: number,
+): ServiceError {
   const detail = `Expected one file for ${name}, got ${numClips}`;
   return new ServiceError('invalid_value', `${parameter}: ${detail}`, {
     errors: [{ parameter, detail }],

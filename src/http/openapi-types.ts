@@ -15,8 +15,11 @@ export interface paths {
         put?: never;
         /**
          * Tag recordings
-         * @description Scores every label of the model and returns the best. Labels that the model was not trained on never appear.
-         *     A recording longer than the window of the model is heard as a whole: its answer is the mean over all of its rows (160 ms each).
+         * @description Scores every label of the model and returns the best. Labels that the model was not trained on never appear, unless `labels` names them.
+         *     A recording longer than the window of the model is heard as a whole: its answer is the mean over all of its rows (160 ms each),
+         *     unless `aggregate` says otherwise.
+         *
+         *     Labels are chosen in this order: `rollup`, `labels` and `exclude_labels`, thresholds, `top_k`.
          */
         post: operations["createTags"];
         delete?: never;
@@ -36,8 +39,15 @@ export interface paths {
         put?: never;
         /**
          * Embed recordings
-         * @description One vector per recording, for search and clustering. The reply has the list form of OpenAI's embeddings even for one file.
-         *     With several files a bad one keeps its place in `data` with `status` and `problem` instead of a vector.
+         * @description One vector per recording, for search and clustering; or one of each window or row (160 ms), with times. The reply has the list form of
+         *     OpenAI's embeddings even for one file. With several files a bad one keeps its place in `data` with `status` and `problem` instead of a
+         *     vector. `index` is the place of the file: with `granularity=window` or `row`, and with `channel=each`, several entries have the same, channel
+         *     by channel and in order of time.
+         *
+         *     A JSON body is understood too, as OpenAI's clients send it: `input` is the recording as a data URI (`data:audio/wav;base64,...`), or a
+         *     list of them, and all parameters may stand beside it.
+         *
+         *     The same recording gives the same bytes, alone or among others.
          */
         post: operations["createEmbeddings"];
         delete?: never;
@@ -56,8 +66,14 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Timed events (not there yet)
-         * @description Will answer with events and their times. Until then it answers 501 without reading the body.
+         * Find events in recordings
+         * @description What can be heard and when, from the scores of every row (160 ms). A label's event starts at the first row whose score, smoothed
+         *     over `smooth_seconds`, reaches `on_threshold`, and ends before the first one below `off_threshold`. Events of one label with at
+         *     most `merge_gap_seconds` between them are one; what is then shorter than `min_duration_seconds` is dropped.
+         *
+         *     `response_format=ndjson` sends each event as a line as soon as it is complete, while the recording is still being read, and ends
+         *     with a summary; several files follow one another. If something fails once lines were sent, the last line is an object `error`
+         *     with the problem. The other formats but `json` take one file; `csv`, `vtt`, `svg` and `png` may also be asked for by `Accept`.
          */
         post: operations["createEvents"];
         delete?: never;
@@ -76,8 +92,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Acoustic tokens (not there yet)
-         * @description Will answer with the token ids of the tokenizer. Until then it answers 501 without reading the body.
+         * Tokenize recordings
+         * @description The code that the tokenizer of a model gives each patch of a recording: row after row of 160 ms, in each row eight bands from low to
+         *     high. Row r starts at `start_seconds` + r / `rows_per_second`. A long recording is heard in windows of 10 s whose rows follow one
+         *     another without a gap; a code depends on the sound of its own window only.
+         *
+         *     Codes are names without an order. Those of different models, or of different revisions of one, have nothing to do with each other.
+         *     A model without a tokenizer (`tokens` is null in `GET /v1/models`) is refused with `invalid_value`, and those that have one are named.
          */
         post: operations["createTokens"];
         delete?: never;
@@ -277,9 +298,51 @@ export interface components {
         /** @default 5 */
         TopK: number | "all";
         /** @default 0 */
-        Threshold: number;
+        Threshold: number | "auto";
+        /** @example {"Dog": 0.3, "/m/09x0r": 0.6} */
+        Thresholds: string;
+        /**
+         * @default none
+         * @enum {string}
+         */
+        Rollup: "none" | "ancestors";
+        /** @example {"pets": ["Dog", "Cat"]} */
+        Groups: string;
+        /**
+         * @default mean_logit
+         * @enum {string}
+         */
+        Aggregate: "mean_logit" | "mean" | "max" | "noisy_or";
+        /**
+         * @example [
+         *       "windows",
+         *       "peaks"
+         *     ]
+         */
+        TagInclude: ("windows" | "peaks" | "embedding" | "audio")[];
+        /**
+         * @default clip
+         * @enum {string}
+         */
+        Granularity: "clip" | "window" | "row";
+        /**
+         * @default mean
+         * @enum {string}
+         */
+        Pooling: "mean" | "max";
         /** @default true */
         Normalize: boolean;
+        /**
+         * @default float
+         * @enum {string}
+         */
+        EncodingFormat: "float" | "base64" | "npy";
+        /**
+         * @default float32
+         * @enum {string}
+         */
+        Dtype: "float32" | "float16" | "int8" | "ubinary";
+        Dimensions: number;
         /** @default 0 */
         StartSeconds: number;
         EndSeconds: number;
@@ -345,7 +408,57 @@ export interface components {
             class_index: number;
             /** @description From 0 to 1, to 6 decimals. With sigmoid labels several may be high at once. */
             score: number;
+            /**
+             * @description Only where the model was not trained on this label: a score that was not rolled up means nothing then
+             * @constant
+             */
+            trained?: false;
+            /** @description With `rollup=ancestors`: MID of the label below, where the score is not its own */
+            rolled_up_from?: string;
+            peak?: components["schemas"]["Peak"];
         };
+        /** @description With `include=peaks`: the row (160 ms) where the tag is strongest */
+        Peak: {
+            start_seconds: number;
+            end_seconds: number;
+            score: number;
+        };
+        TagWindow: {
+            index: number;
+            start_seconds: number;
+            end_seconds: number;
+            tags: components["schemas"]["Tags"];
+        };
+        /** @description Best first */
+        Tags: components["schemas"]["Tag"][];
+        TagGroup: {
+            /** @description As in the request */
+            name: string;
+            score: number;
+            /** @description The label that has this score */
+            label: string;
+            mid: string;
+            /**
+             * @description As in a tag
+             * @constant
+             */
+            trained?: false;
+        };
+        /** @description With `groups`: in the order of the request */
+        TagGroups: components["schemas"]["TagGroup"][];
+        /** @description With `include=windows`: in order of time; each begins 9.92 s after the one before */
+        TagWindows: components["schemas"]["TagWindow"][];
+        /** @description float32 values, with the nine digits that give them back exactly */
+        Vector: number[];
+        /** @description With `channel=each`, in place of `tags` */
+        TagChannels: {
+            /** @description Of the recording */
+            channel: number;
+            tags: components["schemas"]["Tags"];
+            groups?: components["schemas"]["TagGroups"];
+            windows?: components["schemas"]["TagWindows"];
+            embedding?: components["schemas"]["Vector"];
+        }[];
         Usage: {
             /** @description Seconds of sound heard */
             audio_seconds: number;
@@ -359,10 +472,13 @@ export interface components {
             object: "audio.tags";
             model: string;
             audio: components["schemas"]["Audio"];
-            /** @description Best first */
-            tags: components["schemas"]["Tag"][];
+            tags?: components["schemas"]["Tags"];
+            groups?: components["schemas"]["TagGroups"];
+            windows?: components["schemas"]["TagWindows"];
+            embedding?: components["schemas"]["Vector"];
+            channels?: components["schemas"]["TagChannels"];
             usage: components["schemas"]["Usage"];
-        };
+        } & (unknown | unknown);
         AudioTagsEntry: {
             /** @description Place of the file in the request */
             index: number;
@@ -371,9 +487,13 @@ export interface components {
             /** @constant */
             object: "audio.tags";
             audio: components["schemas"]["Audio"];
-            tags: components["schemas"]["Tag"][];
+            tags?: components["schemas"]["Tags"];
+            groups?: components["schemas"]["TagGroups"];
+            windows?: components["schemas"]["TagWindows"];
+            embedding?: components["schemas"]["Vector"];
+            channels?: components["schemas"]["TagChannels"];
             usage: components["schemas"]["Usage"];
-        };
+        } & (unknown | unknown);
         /** @description A file that could not be answered */
         ProblemEntry: {
             index: number;
@@ -390,16 +510,18 @@ export interface components {
             usage: components["schemas"]["Usage"];
         };
         EmbeddingEntry: {
+            /** @description Place of the file in the request */
             index: number;
             /** @constant */
             status: 200;
             /** @constant */
             object: "embedding";
-            /** @constant */
-            start_seconds: 0;
+            /** @description With `channel=each` */
+            channel?: number;
+            start_seconds: number;
             end_seconds: number;
-            /** @description float32 values, with the nine digits that give them back exactly */
-            embedding: number[];
+            /** @description Numbers, with the digits that give them back exactly; with `encoding_format=base64` their bytes */
+            embedding: number[] | string;
         };
         EmbeddingList: {
             id: string;
@@ -407,6 +529,254 @@ export interface components {
             object: "list";
             data: (components["schemas"]["EmbeddingEntry"] | components["schemas"]["ProblemEntry"])[];
             model: string;
+            usage: components["schemas"]["Usage"];
+        };
+        /**
+         * @example [
+         *       "Dog",
+         *       "/m/05tny_"
+         *     ]
+         */
+        Labels: string[];
+        ExcludeLabels: string[];
+        EventTopK: number;
+        /** @default auto */
+        OnThreshold: number | "auto";
+        OffThreshold: number;
+        /** @default 0.48 */
+        SmoothSeconds: number;
+        /** @default 0.32 */
+        MergeGapSeconds: number;
+        /** @default 0 */
+        MinDurationSeconds: number;
+        /** @default -80 */
+        MinLevelDbfs: number;
+        /** @default 1000 */
+        MaxEvents: number;
+        EventInclude: "timeline"[];
+        /**
+         * @default json
+         * @enum {string}
+         */
+        TimelineEncoding: "json" | "base64";
+        /**
+         * @default float32
+         * @enum {string}
+         */
+        TimelineDtype: "float32" | "float16" | "uint8";
+        /** @enum {string} */
+        EventFormat: "json" | "ndjson" | "csv" | "audacity" | "vtt" | "svg" | "png";
+        Event: {
+            /** @description AudioSet display name */
+            label: string;
+            /** @description AudioSet machine id */
+            mid: string;
+            class_index: number;
+            start_seconds: number;
+            end_seconds: number;
+            /** @description Largest score of its rows */
+            score: number;
+            /** @description Mean score of its rows */
+            score_mean: number;
+            /** @description With `channel=each` */
+            channel?: number;
+        };
+        /** @description Rows of one score per label, or base64 of the same */
+        TimelineScores: number[][] | string;
+        /** @description The score of every row; as the model gave them, neither smoothed nor held to a level */
+        Timeline: {
+            /** @description The columns */
+            labels: {
+                label: string;
+                mid: string;
+                class_index: number;
+            }[];
+            /** @description Where the first row starts */
+            start_seconds: number;
+            rows: number;
+            /** @enum {string} */
+            encoding: "json" | "base64";
+            /** @enum {string} */
+            dtype: "float32" | "float16" | "uint8";
+            scores?: components["schemas"]["TimelineScores"];
+            /** @description In place of `scores` with `channel=each` */
+            channels?: {
+                channel: number;
+                scores: components["schemas"]["TimelineScores"];
+            }[];
+        } & (unknown | unknown);
+        AudioEvents: {
+            /** @description The request id */
+            id: string;
+            model: string;
+            /** @constant */
+            object: "audio.events";
+            audio: components["schemas"]["Audio"];
+            /**
+             * @description Times are whole rows after the start of what was heard
+             * @constant
+             */
+            row_seconds: 0.16;
+            /** @description In the order of their starts */
+            events: components["schemas"]["Event"][];
+            /** @description There were more than `max_events` */
+            truncated: boolean;
+            timeline?: components["schemas"]["Timeline"];
+            usage: components["schemas"]["Usage"];
+        };
+        AudioEventsEntry: {
+            /** @description Place of the file in the request */
+            index: number;
+            /** @constant */
+            status: 200;
+            /** @constant */
+            object: "audio.events";
+            audio: components["schemas"]["Audio"];
+            /**
+             * @description Times are whole rows after the start of what was heard
+             * @constant
+             */
+            row_seconds: 0.16;
+            /** @description In the order of their starts */
+            events: components["schemas"]["Event"][];
+            /** @description There were more than `max_events` */
+            truncated: boolean;
+            timeline?: components["schemas"]["Timeline"];
+            usage: components["schemas"]["Usage"];
+        };
+        AudioEventsList: {
+            id: string;
+            /** @constant */
+            object: "list";
+            model: string;
+            data: (components["schemas"]["AudioEventsEntry"] | components["schemas"]["ProblemEntry"])[];
+            usage: components["schemas"]["Usage"];
+        };
+        EventLine: {
+            /** @constant */
+            object: "audio.event";
+            /** @description Place of the file, where there are several */
+            index?: number;
+            /** @description AudioSet display name */
+            label: string;
+            /** @description AudioSet machine id */
+            mid: string;
+            class_index: number;
+            start_seconds: number;
+            end_seconds: number;
+            /** @description Largest score of its rows */
+            score: number;
+            /** @description Mean score of its rows */
+            score_mean: number;
+            /** @description With `channel=each` */
+            channel?: number;
+        };
+        /** @description The rows that were heard last; the lines follow one another without a gap */
+        TimelineLine: {
+            /** @constant */
+            object: "audio.events.timeline";
+            /** @description Place of the file, where there are several */
+            index?: number;
+            /** @description With `channel=each` */
+            channel?: number;
+            /** @description The columns */
+            labels: {
+                label: string;
+                mid: string;
+                class_index: number;
+            }[];
+            /** @description Where the first row starts */
+            start_seconds: number;
+            rows: number;
+            /** @enum {string} */
+            encoding: "json" | "base64";
+            /** @enum {string} */
+            dtype: "float32" | "float16" | "uint8";
+            scores: components["schemas"]["TimelineScores"];
+        };
+        /** @description The last line of a file */
+        EventsSummaryLine: {
+            /** @constant */
+            object: "audio.events.summary";
+            /** @description Place of the file, where there are several */
+            index?: number;
+            id: string;
+            model: string;
+            audio: components["schemas"]["Audio"];
+            /** @constant */
+            row_seconds: 0.16;
+            /** @description Events sent */
+            num_events: number;
+            truncated: boolean;
+            usage: components["schemas"]["Usage"];
+        };
+        /** @description What failed after the reply had begun */
+        ErrorLine: components["schemas"]["Problem"] & {
+            /** @constant */
+            object: "error";
+            /** @description Place of the file, where there are several */
+            index?: number;
+        };
+        /**
+         * @default json
+         * @enum {string}
+         */
+        TokenEncoding: "json" | "base64";
+        /** @description From 0 to below `codebook_size`, as `encoding` says */
+        Tokens: number[][] | string;
+        /** @description Rows and bands */
+        TokenShape: number[];
+        TokenChannel: {
+            /** @description Of the recording; the first is 0 */
+            channel: number;
+            shape: components["schemas"]["TokenShape"];
+            tokens: components["schemas"]["Tokens"];
+        };
+        AudioTokens: {
+            /** @description The request id */
+            id: string;
+            /** @constant */
+            object: "audio.tokens";
+            model: string;
+            codebook_size: number;
+            /** @constant */
+            bands: 8;
+            /** @constant */
+            rows_per_second: 6.25;
+            audio: components["schemas"]["Audio"];
+            /** @description Start of the first row */
+            start_seconds: number;
+            shape?: components["schemas"]["TokenShape"];
+            tokens?: components["schemas"]["Tokens"];
+            /** @description With `channel=each` */
+            channels?: components["schemas"]["TokenChannel"][];
+            usage: components["schemas"]["Usage"];
+        } & (unknown | unknown);
+        AudioTokensEntry: {
+            /** @description Place of the file in the request */
+            index: number;
+            /** @constant */
+            status: 200;
+            /** @constant */
+            object: "audio.tokens";
+            audio: components["schemas"]["Audio"];
+            start_seconds: number;
+            shape?: components["schemas"]["TokenShape"];
+            tokens?: components["schemas"]["Tokens"];
+            channels?: components["schemas"]["TokenChannel"][];
+            usage: components["schemas"]["Usage"];
+        } & (unknown | unknown);
+        AudioTokensList: {
+            id: string;
+            /** @constant */
+            object: "list";
+            model: string;
+            codebook_size: number;
+            /** @constant */
+            bands: 8;
+            /** @constant */
+            rows_per_second: 6.25;
+            data: (components["schemas"]["AudioTokensEntry"] | components["schemas"]["ProblemEntry"])[];
             usage: components["schemas"]["Usage"];
         };
         Provider: {
@@ -422,6 +792,11 @@ export interface components {
              * @enum {unknown}
              */
             reason: "lib_missing" | "no_device" | "unsupported_platform" | "oom" | "other" | null;
+        };
+        GraphFile: {
+            file: string;
+            bytes: number;
+            sha256: string;
         };
         Model: {
             /** @description The name to ask for */
@@ -450,14 +825,20 @@ export interface components {
             /** @enum {string} */
             precision: "fp32" | "int8" | "fp16";
             provider: components["schemas"]["Provider"];
+            /** @description Those that its encoder comes in; `precision` is the one that runs */
+            precisions: ("fp32" | "int8" | "fp16")[];
             /** @description Processes that run it */
             engines: number;
+            /** @description Whether an engine lives */
+            ready: boolean;
+            /** @description Most windows that an engine runs together */
+            max_batch_windows: number;
+            /** @description Most windows that may wait for it */
+            queue_max_windows: number;
             /** @description The encoder graph that runs */
-            graph: {
-                file: string;
-                bytes: number;
-                sha256: string;
-            };
+            graph: components["schemas"]["GraphFile"];
+            /** @description The tokenizer graph that runs; null for a model without tokens */
+            tokenizer_graph: null | components["schemas"]["GraphFile"];
             /** @description How it was trained, as in its model card */
             training: {
                 [key: string]: unknown;
@@ -526,7 +907,7 @@ export interface components {
             status: "live" | "ready";
         };
         /** @enum {string} */
-        ProblemCode: "malformed_request" | "malformed_multipart" | "missing_file" | "unknown_parameter" | "conflicting_parameters" | "unauthorized" | "not_found" | "unknown_model" | "method_not_allowed" | "upload_timeout" | "file_too_large" | "clip_too_long" | "too_many_files" | "unsupported_format" | "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "range_outside_clip" | "invalid_value" | "headers_too_large" | "overloaded" | "client_concurrency" | "rate_limited" | "internal" | "inference_failed" | "not_implemented" | "not_ready" | "draining" | "engine_unavailable" | "deadline_exceeded" | "storage_full";
+        ProblemCode: "malformed_request" | "malformed_multipart" | "missing_file" | "unknown_parameter" | "conflicting_parameters" | "unauthorized" | "not_found" | "unknown_model" | "method_not_allowed" | "upload_timeout" | "file_too_large" | "clip_too_long" | "too_many_files" | "unsupported_format" | "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "range_outside_clip" | "invalid_value" | "headers_too_large" | "overloaded" | "client_concurrency" | "rate_limited" | "internal" | "inference_failed" | "not_ready" | "draining" | "engine_unavailable" | "deadline_exceeded" | "storage_full";
         /** @description RFC 9457. Further members depend on the code. */
         Problem: {
             type: string;
@@ -550,6 +931,8 @@ export interface components {
             codec?: string;
             /** @description With `unsupported_format`, what can be decoded here */
             accepted?: string[];
+            /** @description With `invalid_value` of a label: names that may have been meant */
+            suggestions?: string[];
             /** @description With `unsupported_format`, what would decode it */
             needs?: string;
             /** @description With `deadline_exceeded`, where the time went */
@@ -777,20 +1160,6 @@ export interface components {
                 };
             };
         };
-        /** @description `not_implemented` */
-        NotImplemented: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @constant */
-                    status?: 501;
-                    /** @enum {unknown} */
-                    code?: "not_implemented";
-                };
-            };
-        };
         /** @description `not_ready` or `draining` */
         NotReady: {
             headers: {
@@ -855,9 +1224,62 @@ export interface components {
         Model: components["schemas"]["ModelName"];
         /** @description Keep at most so many tags, from 1 to the number of labels of the model, or `all` */
         TopK: components["schemas"]["TopK"];
-        /** @description Keep tags with at least this score */
+        /**
+         * @description Keep tags with at least this score. `auto` takes the threshold that the model card has for each label (`GET /v1/labels`), and 0.5 for a
+         *     label without one.
+         */
         Threshold: components["schemas"]["Threshold"];
-        /** @description Scale the vector to unit length. A zero vector stays zero. */
+        /** @description Thresholds of single labels, by MID or name, as a JSON object: `{"Dog": 0.3, "/m/09x0r": 0.6}`. `threshold` holds for all others. */
+        Thresholds: components["schemas"]["Thresholds"];
+        /**
+         * @description Answer about these labels only, before the best are counted. MIDs or names (case and accents do not matter), with commas between them or
+         *     the parameter repeated. Commas within names are understood: `Dog,Chewing, mastication,Speech` names three. A label that the model was
+         *     not trained on is answered too when it is named, with `"trained": false`: its score means nothing by itself.
+         */
+        Labels: components["schemas"]["Labels"];
+        /** @description Leave these labels out, before the best are counted. Written as `labels`. */
+        ExcludeLabels: components["schemas"]["ExcludeLabels"];
+        /**
+         * @description `ancestors` gives each label the largest score of itself and of all labels below it in the AudioSet ontology, so that no label scores less
+         *     than a kind of it. Labels above trained ones then appear even when the model was not trained on them. A label is present where it or one
+         *     below it reaches its threshold, unless `thresholds` names it.
+         */
+        Rollup: components["schemas"]["Rollup"];
+        /**
+         * @description Labels of your own, each the largest score of some labels, as a JSON object: `{"pets": ["Dog", "Cat"], "voices": ["/m/09x0r"]}`.
+         *     They are answered in `groups`, whatever the thresholds. With `rollup=ancestors` the labels below count too; labels that the model was
+         *     not trained on count only where a group has no other.
+         */
+        Groups: components["schemas"]["Groups"];
+        /**
+         * @description How the windows of a long recording make one score, each weighed by its rows. `mean_logit`: the mean before the activation, as if
+         *     the model had heard the recording at once. `mean`: the mean score. `max`: the largest score of any window. `noisy_or`: the chance that at
+         *     least one window is right, were they independent.
+         */
+        Aggregate: components["schemas"]["Aggregate"];
+        /**
+         * @description What else to answer, commas between. `windows`: the tags of each window with its times. `peaks`: when each tag is strongest.
+         *     `embedding`: the vector of the recording, of unit length. `audio`: what the recording is; always there.
+         */
+        TagInclude: components["schemas"]["TagInclude"];
+        /** @description What one vector stands for: the recording, a window (10 s, one every 9.92 s) or a row (160 ms). A reply holds at most 16777216 numbers. */
+        Granularity: components["schemas"]["Granularity"];
+        /** @description How the rows of a recording or a window make one vector; before `normalize` */
+        Pooling: components["schemas"]["Pooling"];
+        /**
+         * @description `float`: a list of numbers. `base64`: their bytes, little-endian. `npy`: the reply is one NumPy file (`application/octet-stream`)
+         *     with an array of (vectors, width), for one file only.
+         */
+        EncodingFormat: components["schemas"]["EncodingFormat"];
+        /**
+         * @description How the numbers are kept, in all three formats. `int8`: 127 times the value of the unit vector, rounded (a dot product over 127 * 127 is the
+         *     cosine, to some 0.01). `ubinary`: one bit for each value, 1 above 0, eight to a byte and the first in the highest bit, as
+         *     `numpy.packbits` does; for Hamming distances.
+         */
+        Dtype: components["schemas"]["Dtype"];
+        /** @description For clients that send it. Vectors have the dimensions of the model (`embedding_dim` in `GET /v1/models`), and any other number is refused. */
+        Dimensions: components["schemas"]["Dimensions"];
+        /** @description Scale each vector to unit length. A zero vector stays zero. `int8` needs it. */
         Normalize: components["schemas"]["Normalize"];
         /** @description Hear the recording from here on. Times in the answer stay those of the whole recording. */
         StartSeconds: components["schemas"]["StartSeconds"];
@@ -870,6 +1292,32 @@ export interface components {
         Channel: components["schemas"]["Channel"];
         /** @description What becomes of less than one row (0.175 s) of sound. `reject` refuses it with `clip_too_short`, `pad` adds silence behind it. */
         Short: components["schemas"]["Short"];
+        /** @description Only events of so many labels, those with the highest single scores. Not with `ndjson`, which cannot know them in advance. */
+        EventTopK: components["schemas"]["EventTopK"];
+        /** @description Score at which an event starts. `auto` is the threshold of the label in `GET /v1/labels`, or 0.5 where it has none. */
+        OnThreshold: components["schemas"]["OnThreshold"];
+        /** @description Score below which it ends; at most `on_threshold`, by default half of it */
+        OffThreshold: components["schemas"]["OffThreshold"];
+        /** @description Span of the moving mean over rows that the thresholds are held to; below 0.48 there is none */
+        SmoothSeconds: components["schemas"]["SmoothSeconds"];
+        /** @description Events of one label with at most this between them are one */
+        MergeGapSeconds: components["schemas"]["MergeGapSeconds"];
+        /** @description Drop shorter events */
+        MinDurationSeconds: components["schemas"]["MinDurationSeconds"];
+        /** @description Nothing is heard in rows whose level (root mean square) is below this; -200 hears all. The label "Silence" is exempt. */
+        MinLevelDbfs: components["schemas"]["MinLevelDbfs"];
+        /** @description At most so many events; `truncated` says that there were more */
+        MaxEvents: components["schemas"]["MaxEvents"];
+        /** @description `timeline` adds the score of every row for the labels that were chosen */
+        EventInclude: components["schemas"]["EventInclude"];
+        /** @description Numbers, or base64 of their bytes: row after row, little-endian */
+        TimelineEncoding: components["schemas"]["TimelineEncoding"];
+        /** @description Type of the numbers; as `uint8`, 255 is a score of 1 */
+        TimelineDtype: components["schemas"]["TimelineDtype"];
+        /** @description Without it `Accept` decides, and `json` where that says nothing */
+        EventFormat: components["schemas"]["EventFormat"];
+        /** @description `json`: a list of lists, row by row. `base64`: the same codes as int16, little-endian, row after row; `shape` says how many. */
+        TokenEncoding: components["schemas"]["TokenEncoding"];
         /**
          * @description Give up with 504 so many milliseconds after the upload is complete. The service's own limit (`limits.request_timeout_ms` in `/v1/info`)
          *     holds where this is larger or missing.
@@ -902,8 +1350,44 @@ export interface operations {
                 model?: components["parameters"]["Model"];
                 /** @description Keep at most so many tags, from 1 to the number of labels of the model, or `all` */
                 top_k?: components["parameters"]["TopK"];
-                /** @description Keep tags with at least this score */
+                /**
+                 * @description Keep tags with at least this score. `auto` takes the threshold that the model card has for each label (`GET /v1/labels`), and 0.5 for a
+                 *     label without one.
+                 */
                 threshold?: components["parameters"]["Threshold"];
+                /** @description Thresholds of single labels, by MID or name, as a JSON object: `{"Dog": 0.3, "/m/09x0r": 0.6}`. `threshold` holds for all others. */
+                thresholds?: components["parameters"]["Thresholds"];
+                /**
+                 * @description Answer about these labels only, before the best are counted. MIDs or names (case and accents do not matter), with commas between them or
+                 *     the parameter repeated. Commas within names are understood: `Dog,Chewing, mastication,Speech` names three. A label that the model was
+                 *     not trained on is answered too when it is named, with `"trained": false`: its score means nothing by itself.
+                 */
+                labels?: components["parameters"]["Labels"];
+                /** @description Leave these labels out, before the best are counted. Written as `labels`. */
+                exclude_labels?: components["parameters"]["ExcludeLabels"];
+                /**
+                 * @description `ancestors` gives each label the largest score of itself and of all labels below it in the AudioSet ontology, so that no label scores less
+                 *     than a kind of it. Labels above trained ones then appear even when the model was not trained on them. A label is present where it or one
+                 *     below it reaches its threshold, unless `thresholds` names it.
+                 */
+                rollup?: components["parameters"]["Rollup"];
+                /**
+                 * @description Labels of your own, each the largest score of some labels, as a JSON object: `{"pets": ["Dog", "Cat"], "voices": ["/m/09x0r"]}`.
+                 *     They are answered in `groups`, whatever the thresholds. With `rollup=ancestors` the labels below count too; labels that the model was
+                 *     not trained on count only where a group has no other.
+                 */
+                groups?: components["parameters"]["Groups"];
+                /**
+                 * @description How the windows of a long recording make one score, each weighed by its rows. `mean_logit`: the mean before the activation, as if
+                 *     the model had heard the recording at once. `mean`: the mean score. `max`: the largest score of any window. `noisy_or`: the chance that at
+                 *     least one window is right, were they independent.
+                 */
+                aggregate?: components["parameters"]["Aggregate"];
+                /**
+                 * @description What else to answer, commas between. `windows`: the tags of each window with its times. `peaks`: when each tag is strongest.
+                 *     `embedding`: the vector of the recording, of unit length. `audio`: what the recording is; always there.
+                 */
+                include?: components["parameters"]["TagInclude"];
                 /** @description Hear the recording from here on. Times in the answer stay those of the whole recording. */
                 start_seconds?: components["parameters"]["StartSeconds"];
                 /** @description Hear it up to here, or to its end where that comes first. What follows is not decoded. */
@@ -933,6 +1417,13 @@ export interface operations {
                     model?: components["schemas"]["ModelName"];
                     top_k?: components["schemas"]["TopK"];
                     threshold?: components["schemas"]["Threshold"];
+                    thresholds?: components["schemas"]["Thresholds"];
+                    labels?: components["schemas"]["Labels"];
+                    exclude_labels?: components["schemas"]["ExcludeLabels"];
+                    rollup?: components["schemas"]["Rollup"];
+                    groups?: components["schemas"]["Groups"];
+                    aggregate?: components["schemas"]["Aggregate"];
+                    include?: components["schemas"]["TagInclude"];
                     start_seconds?: components["schemas"]["StartSeconds"];
                     end_seconds?: components["schemas"]["EndSeconds"];
                     channel?: components["schemas"]["Channel"];
@@ -976,8 +1467,25 @@ export interface operations {
             query?: {
                 /** @description Name of a loaded model. Without it the default one answers. */
                 model?: components["parameters"]["Model"];
-                /** @description Scale the vector to unit length. A zero vector stays zero. */
+                /** @description What one vector stands for: the recording, a window (10 s, one every 9.92 s) or a row (160 ms). A reply holds at most 16777216 numbers. */
+                granularity?: components["parameters"]["Granularity"];
+                /** @description How the rows of a recording or a window make one vector; before `normalize` */
+                pooling?: components["parameters"]["Pooling"];
+                /** @description Scale each vector to unit length. A zero vector stays zero. `int8` needs it. */
                 normalize?: components["parameters"]["Normalize"];
+                /**
+                 * @description `float`: a list of numbers. `base64`: their bytes, little-endian. `npy`: the reply is one NumPy file (`application/octet-stream`)
+                 *     with an array of (vectors, width), for one file only.
+                 */
+                encoding_format?: components["parameters"]["EncodingFormat"];
+                /**
+                 * @description How the numbers are kept, in all three formats. `int8`: 127 times the value of the unit vector, rounded (a dot product over 127 * 127 is the
+                 *     cosine, to some 0.01). `ubinary`: one bit for each value, 1 above 0, eight to a byte and the first in the highest bit, as
+                 *     `numpy.packbits` does; for Hamming distances.
+                 */
+                dtype?: components["parameters"]["Dtype"];
+                /** @description For clients that send it. Vectors have the dimensions of the model (`embedding_dim` in `GET /v1/models`), and any other number is refused. */
+                dimensions?: components["parameters"]["Dimensions"];
                 /** @description Hear the recording from here on. Times in the answer stay those of the whole recording. */
                 start_seconds?: components["parameters"]["StartSeconds"];
                 /** @description Hear it up to here, or to its end where that comes first. What follows is not decoded. */
@@ -1005,7 +1513,12 @@ export interface operations {
                     file: components["schemas"]["AudioFiles"];
                     audio?: components["schemas"]["AudioFiles"];
                     model?: components["schemas"]["ModelName"];
+                    granularity?: components["schemas"]["Granularity"];
+                    pooling?: components["schemas"]["Pooling"];
                     normalize?: components["schemas"]["Normalize"];
+                    encoding_format?: components["schemas"]["EncodingFormat"];
+                    dtype?: components["schemas"]["Dtype"];
+                    dimensions?: components["schemas"]["Dimensions"];
                     start_seconds?: components["schemas"]["StartSeconds"];
                     end_seconds?: components["schemas"]["EndSeconds"];
                     channel?: components["schemas"]["Channel"];
@@ -1053,6 +1566,7 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["EmbeddingList"];
+                    "application/octet-stream": string;
                 };
             };
             400: components["responses"]["BadUpload"];
@@ -1071,30 +1585,290 @@ export interface operations {
     };
     createEvents: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Name of a loaded model. Without it the default one answers. */
+                model?: components["parameters"]["Model"];
+                /**
+                 * @description Answer about these labels only, before the best are counted. MIDs or names (case and accents do not matter), with commas between them or
+                 *     the parameter repeated. Commas within names are understood: `Dog,Chewing, mastication,Speech` names three. A label that the model was
+                 *     not trained on is answered too when it is named, with `"trained": false`: its score means nothing by itself.
+                 */
+                labels?: components["parameters"]["Labels"];
+                /** @description Leave these labels out, before the best are counted. Written as `labels`. */
+                exclude_labels?: components["parameters"]["ExcludeLabels"];
+                /** @description Only events of so many labels, those with the highest single scores. Not with `ndjson`, which cannot know them in advance. */
+                top_k?: components["parameters"]["EventTopK"];
+                /** @description Score at which an event starts. `auto` is the threshold of the label in `GET /v1/labels`, or 0.5 where it has none. */
+                on_threshold?: components["parameters"]["OnThreshold"];
+                /** @description Score below which it ends; at most `on_threshold`, by default half of it */
+                off_threshold?: components["parameters"]["OffThreshold"];
+                /** @description Span of the moving mean over rows that the thresholds are held to; below 0.48 there is none */
+                smooth_seconds?: components["parameters"]["SmoothSeconds"];
+                /** @description Events of one label with at most this between them are one */
+                merge_gap_seconds?: components["parameters"]["MergeGapSeconds"];
+                /** @description Drop shorter events */
+                min_duration_seconds?: components["parameters"]["MinDurationSeconds"];
+                /** @description Nothing is heard in rows whose level (root mean square) is below this; -200 hears all. The label "Silence" is exempt. */
+                min_level_dbfs?: components["parameters"]["MinLevelDbfs"];
+                /** @description At most so many events; `truncated` says that there were more */
+                max_events?: components["parameters"]["MaxEvents"];
+                /** @description `timeline` adds the score of every row for the labels that were chosen */
+                include?: components["parameters"]["EventInclude"];
+                /** @description Numbers, or base64 of their bytes: row after row, little-endian */
+                timeline_encoding?: components["parameters"]["TimelineEncoding"];
+                /** @description Type of the numbers; as `uint8`, 255 is a score of 1 */
+                timeline_dtype?: components["parameters"]["TimelineDtype"];
+                /** @description Without it `Accept` decides, and `json` where that says nothing */
+                response_format?: components["parameters"]["EventFormat"];
+                /** @description Hear the recording from here on. Times in the answer stay those of the whole recording. */
+                start_seconds?: components["parameters"]["StartSeconds"];
+                /** @description Hear it up to here, or to its end where that comes first. What follows is not decoded. */
+                end_seconds?: components["parameters"]["EndSeconds"];
+                /**
+                 * @description `mix` hears the mean of all channels, `left` and `right` the first and the second, `each` every channel by itself: the answer then
+                 *     says which channel it is about.
+                 */
+                channel?: components["parameters"]["Channel"];
+                /** @description What becomes of less than one row (0.175 s) of sound. `reject` refuses it with `clip_too_short`, `pad` adds silence behind it. */
+                short?: components["parameters"]["Short"];
+                /**
+                 * @description Give up with 504 so many milliseconds after the upload is complete. The service's own limit (`limits.request_timeout_ms` in `/v1/info`)
+                 *     holds where this is larger or missing.
+                 */
+                timeout_ms?: components["parameters"]["TimeoutMs"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    file: components["schemas"]["AudioFiles"];
+                    audio?: components["schemas"]["AudioFiles"];
+                    model?: components["schemas"]["ModelName"];
+                    labels?: components["schemas"]["Labels"];
+                    exclude_labels?: components["schemas"]["ExcludeLabels"];
+                    top_k?: components["schemas"]["EventTopK"];
+                    on_threshold?: components["schemas"]["OnThreshold"];
+                    off_threshold?: components["schemas"]["OffThreshold"];
+                    smooth_seconds?: components["schemas"]["SmoothSeconds"];
+                    merge_gap_seconds?: components["schemas"]["MergeGapSeconds"];
+                    min_duration_seconds?: components["schemas"]["MinDurationSeconds"];
+                    min_level_dbfs?: components["schemas"]["MinLevelDbfs"];
+                    max_events?: components["schemas"]["MaxEvents"];
+                    include?: components["schemas"]["EventInclude"];
+                    timeline_encoding?: components["schemas"]["TimelineEncoding"];
+                    timeline_dtype?: components["schemas"]["TimelineDtype"];
+                    response_format?: components["schemas"]["EventFormat"];
+                    start_seconds?: components["schemas"]["StartSeconds"];
+                    end_seconds?: components["schemas"]["EndSeconds"];
+                    channel?: components["schemas"]["Channel"];
+                    short?: components["schemas"]["Short"];
+                    timeout_ms?: components["schemas"]["TimeoutMs"];
+                };
+                "application/octet-stream": components["schemas"]["AudioBytes"];
+                "audio/*": components["schemas"]["AudioBytes"];
+            };
+        };
         responses: {
+            /** @description The events of one recording, or a list for several; or in the format that was asked for */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    "X-Model": components["headers"]["X-Model"];
+                    "X-Execution-Provider": components["headers"]["X-Execution-Provider"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "5f0c2f0e-6d0f-4a39-8a5e-7b1f0a3f2c11",
+                     *       "object": "audio.events",
+                     *       "model": "earshot-first",
+                     *       "audio": {
+                     *         "duration_seconds": 5,
+                     *         "container": "ogg",
+                     *         "codec": "vorbis",
+                     *         "decoder": "ogg-vorbis",
+                     *         "sample_rate": 44100,
+                     *         "channels": 1,
+                     *         "peak_dbfs": -0.1,
+                     *         "rms_dbfs": -23.4,
+                     *         "full_scale_samples": 0,
+                     *         "silent": false,
+                     *         "bandwidth_hz": 15400,
+                     *         "warnings": []
+                     *       },
+                     *       "row_seconds": 0.16,
+                     *       "events": [
+                     *         {
+                     *           "label": "Dog",
+                     *           "mid": "/m/0bt9lr",
+                     *           "class_index": 74,
+                     *           "start_seconds": 2.24,
+                     *           "end_seconds": 2.72,
+                     *           "score": 0.780214,
+                     *           "score_mean": 0.765032
+                     *         }
+                     *       ],
+                     *       "truncated": false,
+                     *       "usage": {
+                     *         "audio_seconds": 5,
+                     *         "windows": 1
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AudioEvents"] | components["schemas"]["AudioEventsList"];
+                    "application/x-ndjson": components["schemas"]["EventLine"] | components["schemas"]["TimelineLine"] | components["schemas"]["EventsSummaryLine"] | components["schemas"]["ErrorLine"];
+                    "text/csv": string;
+                    "text/plain": string;
+                    "text/vtt": string;
+                    "image/svg+xml": string;
+                    "image/png": string;
+                };
+            };
+            400: components["responses"]["BadUpload"];
             401: components["responses"]["Unauthorized"];
-            429: components["responses"]["TooManyRequests"];
-            501: components["responses"]["NotImplemented"];
+            404: components["responses"]["UnknownModel"];
+            408: components["responses"]["UploadTimeout"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedFormat"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["Overloaded"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
+            507: components["responses"]["StorageFull"];
         };
     };
     createTokens: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Name of a loaded model. Without it the default one answers. */
+                model?: components["parameters"]["Model"];
+                /** @description `json`: a list of lists, row by row. `base64`: the same codes as int16, little-endian, row after row; `shape` says how many. */
+                encoding?: components["parameters"]["TokenEncoding"];
+                /** @description Hear the recording from here on. Times in the answer stay those of the whole recording. */
+                start_seconds?: components["parameters"]["StartSeconds"];
+                /** @description Hear it up to here, or to its end where that comes first. What follows is not decoded. */
+                end_seconds?: components["parameters"]["EndSeconds"];
+                /**
+                 * @description `mix` hears the mean of all channels, `left` and `right` the first and the second, `each` every channel by itself: the answer then
+                 *     says which channel it is about.
+                 */
+                channel?: components["parameters"]["Channel"];
+                /** @description What becomes of less than one row (0.175 s) of sound. `reject` refuses it with `clip_too_short`, `pad` adds silence behind it. */
+                short?: components["parameters"]["Short"];
+                /**
+                 * @description Give up with 504 so many milliseconds after the upload is complete. The service's own limit (`limits.request_timeout_ms` in `/v1/info`)
+                 *     holds where this is larger or missing.
+                 */
+                timeout_ms?: components["parameters"]["TimeoutMs"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    file: components["schemas"]["AudioFiles"];
+                    audio?: components["schemas"]["AudioFiles"];
+                    model?: components["schemas"]["ModelName"];
+                    encoding?: components["schemas"]["TokenEncoding"];
+                    start_seconds?: components["schemas"]["StartSeconds"];
+                    end_seconds?: components["schemas"]["EndSeconds"];
+                    channel?: components["schemas"]["Channel"];
+                    short?: components["schemas"]["Short"];
+                    timeout_ms?: components["schemas"]["TimeoutMs"];
+                };
+                "application/octet-stream": components["schemas"]["AudioBytes"];
+                "audio/*": components["schemas"]["AudioBytes"];
+            };
+        };
         responses: {
+            /** @description The tokens of one recording, or a list for several */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Server-Timing": components["headers"]["Server-Timing"];
+                    "X-Model": components["headers"]["X-Model"];
+                    "X-Execution-Provider": components["headers"]["X-Execution-Provider"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "5f0c2f0e-6d0f-4a39-8a5e-7b1f0a3f2c11",
+                     *       "object": "audio.tokens",
+                     *       "model": "my-model",
+                     *       "codebook_size": 1024,
+                     *       "bands": 8,
+                     *       "rows_per_second": 6.25,
+                     *       "audio": {
+                     *         "duration_seconds": 0.34,
+                     *         "container": "wav",
+                     *         "codec": "pcm_s16le",
+                     *         "decoder": "earshot",
+                     *         "sample_rate": 16000,
+                     *         "channels": 1,
+                     *         "peak_dbfs": -0.1,
+                     *         "rms_dbfs": -23.4,
+                     *         "full_scale_samples": 0,
+                     *         "silent": false,
+                     *         "bandwidth_hz": 8000,
+                     *         "warnings": []
+                     *       },
+                     *       "start_seconds": 0,
+                     *       "shape": [
+                     *         2,
+                     *         8
+                     *       ],
+                     *       "tokens": [
+                     *         [
+                     *           12,
+                     *           7,
+                     *           7,
+                     *           902,
+                     *           33,
+                     *           33,
+                     *           18,
+                     *           5
+                     *         ],
+                     *         [
+                     *           12,
+                     *           7,
+                     *           411,
+                     *           902,
+                     *           33,
+                     *           18,
+                     *           18,
+                     *           5
+                     *         ]
+                     *       ],
+                     *       "usage": {
+                     *         "audio_seconds": 0.34,
+                     *         "windows": 1
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AudioTokens"] | components["schemas"]["AudioTokensList"];
+                };
+            };
+            400: components["responses"]["BadUpload"];
             401: components["responses"]["Unauthorized"];
-            429: components["responses"]["TooManyRequests"];
-            501: components["responses"]["NotImplemented"];
+            404: components["responses"]["UnknownModel"];
+            408: components["responses"]["UploadTimeout"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedFormat"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["Overloaded"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
+            507: components["responses"]["StorageFull"];
         };
     };
     listModels: {

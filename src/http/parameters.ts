@@ -15,8 +15,14 @@ type QueryOf<Op extends Operation> = NonNullable<operations[Op]['parameters']['q
 
 /** Parameters that openapi.yaml gives a default: always there once parsed. */
 interface Defaulted {
-  createTags: 'top_k' | 'threshold' | DefaultedOfHearing;
-  createEmbeddings: 'normalize' | DefaultedOfHearing;
+  createTags: 'top_k' | 'threshold' | 'rollup' | 'aggregate' | DefaultedOfHearing;
+  createEmbeddings:
+    | 'granularity'
+    | 'pooling'
+    | 'normalize'
+    | 'encoding_format'
+    | 'dtype'
+    | DefaultedOfHearing;
 }
 type DefaultedOfHearing = 'start_seconds' | 'channel' | 'short';
 type DefaultedOf<Op extends Operation> = Op extends keyof Defaulted

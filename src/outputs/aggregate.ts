@@ -1,29 +1,30 @@
-import type { WindowOutput } from '../inference/batch.js';
+import type { Activation } from '../inference/model-card.js';
+import { createMax, createMean, createNoisyOr, type Pool } from './pool.js';
+import { toScores } from './scores.js';
+
+/** How the windows of a clip make one score. */
+export type AggregateMethod = 'mean_logit' | 'mean' | 'max' | 'noisy_or';
 
 /**
- * One clip's logits or embedding from those of its windows: their mean, each weighed by its rows.
+ * One clip's scores from the logits of its windows, in order and each with its rows as weight, so that a window never
+ * weighs more than its audio. What is kept does not grow with the clip.
  *
- * That is the mean over all rows of the clip, so a window never weighs more than its audio.
- *
- * @throws Error when there is no window, or one lacks the output
+ * - `mean_logit`: the activation of the mean logit over all rows, as if the model had heard the clip at once
+ * - `mean`: the mean score
+ * - `max`: the largest score of any window, whatever its length
+ * - `noisy_or`: the chance that at least one window is right, were they independent; one that is shorter than the
+ *   first, as the last may be, counts for its share of rows
  */
-export function aggregateWindows(
-  windows: readonly WindowOutput[],
-  output: 'clip_logits' | 'clip_embedding',
-): Float32Array {
-  const totalRows = windows.reduce((sum, { rows }) => sum + rows, 0);
-  if (totalRows === 0) throw new Error('Expected at least one row, got none');
-  // Sums in double: hundreds of windows keep their precision.
-  let sums: Float64Array | undefined;
-  for (const { rows, values } of windows) {
-    const vector = values[output];
-    if (vector === undefined) throw new Error(`Expected ${output} of every window`);
-    sums ??= new Float64Array(vector.length);
-    addWeighted(sums, vector, rows / totalRows);
+export function createAggregate(method: AggregateMethod, activation: Activation): Pool {
+  if (method === 'mean_logit') {
+    const mean = createMean();
+    return { add: mean.add, result: () => toScores(mean.result(), activation) };
   }
-  return Float32Array.from(sums ?? []);
+  const pool = POOLS[method]();
+  return {
+    add: (logits, rows) => pool.add(toScores(logits, activation), rows),
+    result: pool.result,
+  };
 }
 
-function addWeighted(sums: Float64Array, vector: Float32Array, weight: number): void {
-  for (const [i, value] of vector.entries()) sums[i] = (sums[i] ?? 0) + weight * value;
-}
+const POOLS = { mean: createMean, max: createMax, noisy_or: createNoisyOr } as const;

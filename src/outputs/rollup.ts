@@ -31,17 +31,17 @@ export function labelsBelow(labels: readonly Label[], ontology: Ontology): Label
  * names where no trained one is below them. A label without any such score has no sources.
  *
  * @param below `undefined`: no roll-up, each label by itself
+ * @returns the label itself first, where it counts
  */
 export function scoreSources(
   labels: readonly Label[],
   { named, below }: { named: ReadonlySet<Label>; below: LabelsBelow | undefined },
-): number[][] {
-  const isTrained = (index: number) => labels[index]?.trained ?? false;
-  const counts = labels.map((label, index) => {
-    if (label.trained || !named.has(label)) return label.trained;
-    return !(below?.[index] ?? []).some(isTrained);
-  });
-  return labels.map((_, index) =>
-    [index, ...(below?.[index] ?? [])].filter((each) => counts[each]),
+): Label[][] {
+  const ofIndices = (indices: readonly number[] = []) => indices.flatMap((i) => labels[i] ?? []);
+  const counts = (label: Label) =>
+    label.trained ||
+    (named.has(label) && !ofIndices(below?.[label.classIndex]).some(({ trained }) => trained));
+  return labels.map((label) =>
+    [label, ...ofIndices(below?.[label.classIndex])].filter((each) => counts(each)),
   );
 }

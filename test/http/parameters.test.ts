@@ -22,19 +22,31 @@ function problemOf(work: () => unknown): ServiceError {
 
 /** Defaults that all operations with audio share. */
 const HEARING = { start_seconds: 0, channel: 'mix', short: 'reject' };
+const TAGGING = { rollup: 'none', aggregate: 'mean_logit' };
 
 test('defaults come from openapi.yaml', () => {
-  expect(parse('createTags', {})).toEqual({ ...HEARING, top_k: 5, threshold: 0 });
-  expect(parse('createEmbeddings', {})).toEqual({ ...HEARING, normalize: true });
+  expect(parse('createTags', {})).toEqual({ ...HEARING, ...TAGGING, top_k: 5, threshold: 0 });
+  expect(parse('createEmbeddings', {})).toEqual({
+    ...HEARING,
+    granularity: 'clip',
+    pooling: 'mean',
+    normalize: true,
+    encoding_format: 'float',
+    dtype: 'float32',
+  });
 });
 
 test('text becomes what it stands for, from the query and from the form alike', () => {
-  const expected = { ...HEARING, top_k: 12, threshold: 0.5, timeout_ms: 900, model: '7' };
+  const numbers = { top_k: 12, threshold: 0.5, timeout_ms: 900 };
+  const expected = { ...HEARING, ...TAGGING, ...numbers, model: '7' };
   const given = { top_k: '12', threshold: '0.5', timeout_ms: '900', model: '7' };
   expect(parse('createTags', given)).toEqual(expected);
   expect(parse('createTags', {}, given)).toEqual(expected);
   expect(parse('createTags', { top_k: 'all', model: 'Infinity' }).top_k).toBe('all');
   expect(parse('createEmbeddings', { normalize: 'false' }).normalize).toBe(false);
+  expect(parse('createTags', { threshold: 'auto' }).threshold).toBe('auto');
+  expect(parse('createTags', { include: 'windows,peaks' }).include).toEqual(['windows', 'peaks']);
+  expect(parse('createTags', { labels: ['Dog', 'A, b'] }).labels).toEqual(['Dog', 'A, b']);
 });
 
 describe('refused', () => {
@@ -48,6 +60,8 @@ describe('refused', () => {
     ['threshold', 'Infinity'],
     ['top_k', '1e999'],
     ['timeout_ms', '-1'],
+    ['rollup', 'all'],
+    ['aggregate', 'median'],
     ['model', ''],
   ])('%s=%s', (name, value) => {
     const problem = problemOf(() => parse('createTags', { [name]: value }));
@@ -60,7 +74,7 @@ describe('refused', () => {
     const problem = problemOf(() => parse('createTags', { top_k: 'x', threshold: '7' }));
     expect(problem.extensions.errors).toEqual([
       { parameter: 'top_k', detail: 'Expected an integer from 1 or "all", got "x"' },
-      { parameter: 'threshold', detail: 'Expected a number from 0 to 1, got "7"' },
+      { parameter: 'threshold', detail: 'Expected a number from 0 to 1 or "auto", got "7"' },
     ]);
   });
 
@@ -71,6 +85,13 @@ describe('refused', () => {
       'model',
       'top_k',
       'threshold',
+      'thresholds',
+      'labels',
+      'exclude_labels',
+      'rollup',
+      'groups',
+      'aggregate',
+      'include',
       'start_seconds',
       'end_seconds',
       'channel',
@@ -98,7 +119,7 @@ test('whatever comes, the answer is values in range or a ServiceError', () => {
     fc.property(fc.dictionary(names, values), (query) => {
       try {
         const { top_k: topK, threshold } = parse('createTags', query);
-        expect(threshold >= 0 && threshold <= 1).toBe(true);
+        expect(threshold === 'auto' || (threshold >= 0 && threshold <= 1)).toBe(true);
         expect(topK === 'all' || (Number.isInteger(topK) && topK >= 1)).toBe(true);
       } catch (error) {
         expect(error).toBeInstanceOf(ServiceError);

@@ -30,6 +30,8 @@ import { createModelRegistry, type ModelRegistry } from '../../src/inference/mod
 import { silentObserver } from '../../src/inference/observer.js';
 import { createLog } from '../../src/log.js';
 import { createMetrics, type Metrics } from '../../src/metrics.js';
+import { loadOntology } from '../../src/ontology/load-ontology.js';
+import type { Ontology } from '../../src/ontology/ontology.js';
 import { tone } from '../audio/signals.js';
 import { writeWav } from '../audio/wav-writer.js';
 import { Contract, type Exchange } from './contract.js';
@@ -42,6 +44,7 @@ export interface Workshop {
   readonly registry: ModelRegistry;
   readonly decoder: Decoder;
   readonly openApi: OpenApiDocument;
+  readonly ontology: Ontology;
   readonly contract: Contract;
   close(): Promise<void>;
 }
@@ -63,11 +66,12 @@ export async function openWorkshop({ modelsDir = MODELS_DIR } = {}): Promise<Wor
     timeoutMs: config.decodeTimeoutMs,
   });
   const openApi = await loadOpenApi();
+  const ontology = await loadOntology();
   const contract = new Contract(openApi);
   const close = async () => {
     await Promise.all([registry.close(), decoder.close()]);
   };
-  return { registry, decoder, openApi, contract, close };
+  return { registry, decoder, openApi, ontology, contract, close };
 }
 
 function testConfig(env: Record<string, string> = {}): Config {
@@ -117,7 +121,7 @@ export async function startService(
   workshop: Workshop,
   options: TestServiceOptions = {},
 ): Promise<TestService> {
-  const { openApi } = workshop;
+  const { openApi, ontology } = workshop;
   const config = testConfig(options.env);
   const spoolDir = mkdtempSync(join(tmpdir(), 'earshot-spool-'));
   const logLines: Record<string, unknown>[] = [];
@@ -151,6 +155,7 @@ export async function startService(
     lifecycle,
     metrics,
     openApi,
+    ontology,
     log,
     clock,
   });
