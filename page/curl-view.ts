@@ -47,9 +47,7 @@ const absolute = (url: string): string => new URL(url, document.baseURI).href;
 
 function toBlock(name: string, command: string): HTMLDivElement {
   const code = create('code', { text: command });
-  // Long commands scroll, and whoever has no mouse scrolls with the arrow keys.
-  const attributes = { tabindex: '0', role: 'region', 'aria-label': `${name} with curl` };
-  const text = create('pre', { attributes, children: [code] });
+  const text = create('pre', { children: [code] });
   const copy = create('button', {
     className: 'button',
     text: 'Copy',
@@ -62,7 +60,10 @@ function toBlock(name: string, command: string): HTMLDivElement {
       copy.textContent = 'Copy';
     }, SAID_MS);
   });
-  return create('div', { className: 'command', children: [text, copy] });
+  return create('div', {
+    className: 'command',
+    children: [create('h4', { text: name }), text, copy],
+  });
 }
 
 /** Without https there is no clipboard to write to: the text is selected, and the visitor copies it. */

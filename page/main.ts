@@ -21,7 +21,7 @@ let latest: Sound | undefined;
 openDropZone({ onSound: hear, onNotice });
 offerDemoSounds({ onSound: hear, onNotice });
 openRecordButton({ limits: () => limits, onSound: hear, onNotice });
-await ask();
+await Promise.all([ask(), linkToDocs()]);
 
 /** What the service takes and knows. */
 async function ask(): Promise<void> {
@@ -34,6 +34,15 @@ async function ask(): Promise<void> {
     if (isLocked) options.askForKey();
     onNotice(isLocked ? 'This service answers to those who have a key.' : UNREACHED);
   }
+}
+
+/** They may be switched off. */
+async function linkToDocs(): Promise<void> {
+  const link = byId('docs', HTMLAnchorElement);
+  link.hidden = await fetch(link.href, { method: 'HEAD' }).then(
+    ({ ok }) => !ok,
+    () => true,
+  );
 }
 
 function hear(sound: Sound): void {

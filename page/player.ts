@@ -13,9 +13,12 @@ export class Player {
   readonly #clock = byId('clock', HTMLOutputElement);
   readonly #onTime: (seconds: number | undefined) => void;
   #url: string | undefined;
+  #isPlayable = false;
   #durationSeconds = 0;
+  /** Ends the wait for a sound that another one has replaced. */
+  #abandon = () => {};
 
-  /** @param onTime hears of every change of place; undefined when there is nothing to play */
+  /** @param onTime hears of every change of place; undefined when nothing has been played */
   constructor(onTime: (seconds: number | undefined) => void) {
     this.#onTime = onTime;
     this.#audio.id = 'audio';
@@ -38,27 +41,30 @@ export class Player {
     const isPlayable = await new Promise<boolean>((resolve) => {
       this.#audio.onloadedmetadata = () => resolve(true);
       this.#audio.onerror = () => resolve(false);
-      this.#audio.onemptied = () => resolve(false);
+      this.#abandon = () => resolve(false);
     });
-    if (!isPlayable) return undefined;
+    this.#isPlayable = isPlayable;
     const { duration } = this.#audio;
-    if (Number.isFinite(duration)) this.setDuration(duration);
-    return Number.isFinite(duration) ? duration : undefined;
+    if (!isPlayable || !Number.isFinite(duration)) return undefined;
+    this.setDuration(duration);
+    return duration;
   }
 
   unload(): void {
+    this.#abandon();
     this.#audio.pause();
     this.#audio.removeAttribute('src');
     this.#audio.load();
     if (this.#url !== undefined) URL.revokeObjectURL(this.#url);
     this.#url = undefined;
+    this.#isPlayable = false;
     this.#panel.hidden = true;
     this.#onTime(undefined);
   }
 
   /** What is counted while decoding is exact; a header may lie. */
   setDuration(seconds: number): void {
-    if (this.#audio.error !== null || this.#url === undefined) return;
+    if (!this.#isPlayable) return;
     this.#durationSeconds = seconds;
     this.#position.max = String(seconds);
     this.#panel.hidden = false;
@@ -100,7 +106,8 @@ export class Player {
     this.#position.value = String(currentTime);
     this.#position.setAttribute('aria-valuetext', `${at} of ${end}`);
     this.#clock.textContent = `${at} / ${end}`;
-    this.#onTime(currentTime);
+    const isUntouched = currentTime === 0 && this.#audio.paused;
+    this.#onTime(isUntouched ? undefined : currentTime);
   }
 
   /** A step of the browser's own would be a hundredth of the way, or none. */

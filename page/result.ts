@@ -21,8 +21,9 @@ export interface Ear {
   readonly limits: Limits | undefined;
 }
 
-/** Tags that the line for screen readers names. */
+/** Tags that are named in one line: so many, and none that scores less. */
 const NAMED_TAGS = 3;
+const LEAST_NAMED_SCORE = 0.1;
 
 /** Everything about one sound: a new one drops the former, and what was asked about it. */
 export class Result {
@@ -172,7 +173,7 @@ function sumOfTwo(onSum: (bytes: number) => void) {
 }
 
 function toWords({ tags = [] }: Tagging): string {
-  if (tags.length === 0) return 'Nothing was heard that the model knows';
-  const best = tags.slice(0, NAMED_TAGS).map(({ label }) => label);
-  return `Most likely: ${best.join(', ')}`;
+  const named = tags.filter(({ score }) => score >= LEAST_NAMED_SCORE).slice(0, NAMED_TAGS);
+  if (named.length === 0) return 'Nothing stands out that the model knows';
+  return `Most likely: ${named.map(({ label }) => label).join(' · ')}`;
 }

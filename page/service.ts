@@ -21,7 +21,7 @@ export interface Question {
 
 type Sending = Omit<Posting, 'headers' | 'onText'>;
 
-const TOP_TAGS = 10;
+const TOP_TAGS = 5;
 
 /** URL of an operation as the page asks it, relative to the page's own. */
 export function tagsUrl(question: Question): string {

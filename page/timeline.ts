@@ -40,7 +40,7 @@ export class Timeline {
     this.showPlace(undefined);
   }
 
-  /** @param seconds undefined: nothing can be played */
+  /** @param seconds undefined: nothing has been played */
   showPlace(seconds: number | undefined): void {
     this.#playhead.hidden = seconds === undefined;
     this.#playhead.style.left = this.toPercent(seconds ?? 0);

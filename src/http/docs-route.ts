@@ -18,7 +18,7 @@ export function docsRoutes(): RequestHandler {
     // Without this the page asks a validator on the internet.
     swaggerOptions: { validatorUrl: null, tryItOutEnabled: true },
   };
-  router.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY } }));
+  router.use(helmet.contentSecurityPolicy({ useDefaults: false, directives: PAGE_POLICY }));
   router.use(swaggerUi.serveFiles(undefined, options));
   router.get('/', swaggerUi.setup(undefined, options));
   return router;

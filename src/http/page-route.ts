@@ -30,7 +30,7 @@ export const pageFiles = (): RequestHandler => serve({ index: false });
 function serve({ index }: { index: string | false }): RequestHandler {
   const router = Router();
   // Also on scripts: a worker obeys the policy that came with its own file.
-  router.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY } }));
+  router.use(helmet.contentSecurityPolicy({ useDefaults: false, directives: PAGE_POLICY }));
   router.use(express.static(FOLDER, { index, redirect: false, setHeaders }));
   router.use((request) => {
     const detail = `Expected a file of the page (npm run build makes it), got ${request.originalUrl}`;
