@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from earshot_training.commands import (
     calibrate,
+    compare,
     data,
     evaluate,
     export,
@@ -52,6 +53,7 @@ def create_parser() -> argparse.ArgumentParser:
         iterate,
         report,
         finetune,
+        compare,
         probe,
         evaluate,
         calibrate,

@@ -10,6 +10,7 @@ PACKAGE = Path(earshot_training.__file__).parent
 ORDER = (
     "errors",
     "atomic_folder",
+    "json_file",
     "config",
     "config_file",
     "processes",
@@ -23,6 +24,7 @@ ORDER = (
     "probe",
     "export",
     "iterate",
+    "compare",
     "commands",
     "cli",
     "__main__",

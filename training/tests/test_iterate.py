@@ -159,4 +159,4 @@ def test_the_report_is_made_anew_from_the_run_alone(toy, capsys):
 
 def test_a_report_of_no_run_is_an_error(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
-    assert "run.json: expected a file of an iterate run" in capsys.readouterr().err
+    assert "run.json: expected a table of a run (JSON)" in capsys.readouterr().err

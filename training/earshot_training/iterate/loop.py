@@ -12,13 +12,14 @@ from earshot_training.iterate.config import IterateConfig
 from earshot_training.iterate.context import RunContext
 from earshot_training.iterate.frozen_stages import name_corpus_stage, name_probe_stage, probe_stage
 from earshot_training.iterate.outcome import Outcome, outcome_of
-from earshot_training.iterate.run_folder import OUTCOME_FILE, StageRecord, write_json
+from earshot_training.iterate.run_folder import OUTCOME_FILE, StageRecord
 from earshot_training.iterate.scores import read_rows, score_stage
 from earshot_training.iterate.training_stages import (
     finetune_teacher_stage,
     train_encoder_stage,
     train_tokenizer_stage,
 )
+from earshot_training.json_file import write_json
 from earshot_training.train.run_folder import ARTEFACT_FOLDER, CHECKPOINT_FILE
 
 

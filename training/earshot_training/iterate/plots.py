@@ -16,8 +16,9 @@ from earshot_training.iterate.config import IterateConfig
 from earshot_training.iterate.convergence import ConvergenceConfig
 from earshot_training.iterate.embedding_map import draw_embedding_map
 from earshot_training.iterate.probe_files import SCORES_FILE, load_probe
-from earshot_training.iterate.run_folder import RunFolder, read_json
+from earshot_training.iterate.run_folder import RunFolder
 from earshot_training.iterate.scores import IterationRow
+from earshot_training.json_file import read_json
 from earshot_training.train.run_folder import METRICS_FILE
 
 PLOTS_FOLDER = "plots"

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from earshot_training.atomic_folder import atomic_folder
 from earshot_training.errors import UserError
-from earshot_training.iterate.run_folder import write_json
+from earshot_training.json_file import write_json
 from earshot_training.probe.probe import ProbeClips, ProbeResult, to_scores
 
 SCORES_FILE = "scores.json"

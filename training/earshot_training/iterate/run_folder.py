@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from earshot_training.config import parse_section, to_dict
-from earshot_training.errors import UserError
+from earshot_training.json_file import read_json, write_json
 from earshot_training.train.checkpoint import assert_same_config
 from earshot_training.train.run_folder import METRICS_FILE
 
@@ -128,33 +128,6 @@ STAGE_ORDER = (
     "scores",
 )
 """All stages of an iteration; the first iteration and some configs leave some out."""
-
-
-def write_json(path: Path, table: dict[str, Any]) -> None:
-    """Write the table, whole or not at all, and see it on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a table that `write_json` wrote.
-
-    Raises:
-        UserError: no such file, or no table in it.
-
-    """
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: expected a file of an iterate run, got: {error}") from error
-    if not isinstance(table, dict):
-        raise UserError(f"{path}: expected a JSON object, got {type(table).__name__}")
-    return table
 
 
 def _whole_lines(path: Path) -> Iterator[str]:

@@ -16,7 +16,8 @@ from earshot_training.iterate.cost import (
     finetuning_flop,
     tokenizer_training_flop,
 )
-from earshot_training.iterate.run_folder import StageRecord, read_json, write_json
+from earshot_training.iterate.run_folder import StageRecord
+from earshot_training.json_file import read_json, write_json
 from earshot_training.model.artefact import save_artefact
 from earshot_training.train.finetune_in_folder import finetune
 from earshot_training.train.held_out import held_out_batches, score_masked_tokens

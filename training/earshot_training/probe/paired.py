@@ -1,5 +1,6 @@
 """Differences between two models on the same clips, with their standard error."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -27,3 +28,16 @@ def paired_gain(later: npt.NDArray[np.bool_], earlier: npt.NDArray[np.bool_]) ->
     difference = later.astype(np.float64) - earlier.astype(np.float64)
     error = 100 * float(difference.std(ddof=1)) / np.sqrt(len(difference))
     return Gain(100 * float(difference.mean()), float(error))
+
+
+def mcnemar_p(later: npt.NDArray[np.bool_], earlier: npt.NDArray[np.bool_]) -> float:
+    """(clips,) correctness of two models -> chance of a difference like this between equals.
+
+    McNemar's exact test: of the clips that one model alone gets right, each is right for either
+    with a chance of one half. Two-sided; 1 where the models differ on no clip.
+    """
+    if later.shape != earlier.shape:
+        raise UserError(f"expected the same clips scored twice, got {len(later)}, {len(earlier)}")
+    gained, lost = int((later & ~earlier).sum()), int((earlier & ~later).sum())
+    one_sided = sum(math.comb(gained + lost, k) for k in range(min(gained, lost) + 1))
+    return min(1.0, 2 * one_sided / (1 << (gained + lost)))

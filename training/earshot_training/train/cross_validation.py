@@ -66,7 +66,7 @@ def cross_validate(
         if resume and is_scored(folder):
             _assert_config(folder, of_fold)
             continue
-        left = _limits_left(limits, time.monotonic() - started)
+        left = limits.after(time.monotonic() - started)
         if left is None:
             return False
         say(f"fold {fold}: training on folds {', '.join(map(str, of_fold.data.folds))}")
@@ -106,14 +106,6 @@ def _config_of_fold(config: FinetuneConfig, folds: Sequence[int], fold: int) -> 
         held_out_folds=(*config.data.held_out_folds, fold),
     )
     return replace(config, data=data)
-
-
-def _limits_left(limits: RunLimits, spent_seconds: float) -> RunLimits | None:
-    """Limits of the next fold; None when no time is left."""
-    if limits.max_minutes is None:
-        return limits
-    minutes = limits.max_minutes - spent_seconds / 60
-    return replace(limits, max_minutes=minutes) if minutes > 0 else None
 
 
 def _assert_config(folder: Path, config: FinetuneConfig) -> None:

@@ -1,6 +1,5 @@
 """What the folds of a cross-validation say together: scores, and how well scores are calibrated."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from earshot_training.errors import UserError
+from earshot_training.json_file import read_json, write_json
 from earshot_training.model.artefact import Artefact, load_artefact
 from earshot_training.train.calibration import (
     Calibration,
@@ -62,8 +62,7 @@ def write_summary(out: Path, folds: Sequence[int]) -> str:
         "checkpoint": "last",
         "calibration": calibration,
     }
-    text = json.dumps(summary, indent=2, allow_nan=False)
-    (out / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(out / SUMMARY_FILE, summary)
     lines = ["fold      " + "  ".join(f"{name:>22}" for name in SCORES)]
     lines += [_line(f"{row['fold']}", [row[name] for name in SCORES]) for row in rows]
     lines.append(_line("mean", [means[name]["mean"] for name in SCORES]))
@@ -79,11 +78,9 @@ def read_summary(out: Path) -> dict[str, Any]:
 
     """
     path = out / SUMMARY_FILE
-    try:
-        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{out}: expected a finished cross-validation, got: {error}") from error
-    return summary
+    if not path.exists():
+        raise UserError(f"{out}: expected a finished cross-validation, found no {path.name}")
+    return read_json(path)
 
 
 def folds_of(summary: dict[str, Any]) -> list[int]:
@@ -186,7 +183,7 @@ def calibration_line(record: dict[str, Any] | None) -> str:
 
 
 def _scores(path: Path) -> dict[str, Any]:
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = read_json(path)
     accuracy = record["accuracy"]
     return {
         **{name: record[name] for name in SCORES if name != "accuracy"},

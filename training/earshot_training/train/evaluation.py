@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from earshot_training.data.manifest import Clip, clip_list_sha256
@@ -64,7 +63,7 @@ def evaluate_scored(
     is_trained = np.array([label.trained for label in labels])
     truth = to_multi_hot(clips, mids).numpy().astype(bool) & is_trained
     metrics = tagging_metrics(torch.sigmoid(logits).numpy(), truth)
-    accuracy = _class_accuracy(logits.numpy(), clips, mids, is_trained)
+    accuracy = clip_accuracy(scored, labels)
     calibration = calibration_metrics(judge_clips(scored, labels))
     record = _record(clips, metrics, accuracy, source) | {
         "calibration": None if calibration is None else calibration.to_record()
@@ -80,22 +79,19 @@ def evaluate_scored(
     )
 
 
-def _class_accuracy(
-    logits: npt.NDArray[np.float64],
-    clips: Sequence[Clip],
-    mids: Sequence[str],
-    is_trained: npt.NDArray[np.bool_],
-) -> AccuracyMetrics | None:
+def clip_accuracy(scored: ScoredClips, labels: Sequence[TrainedLabel]) -> AccuracyMetrics | None:
     """Accuracy over the classes of a single-class list; None where clips have no class."""
+    clips = scored.clips
     if any(clip.class_name is None for clip in clips):
         return None
-    class_index_of = {mid: index for index, mid in enumerate(mids) if is_trained[index]}
+    class_index_of = {label.mid: index for index, label in enumerate(labels) if label.trained}
     class_labels = {
         str(clip.class_name): [class_index_of[mid] for mid in clip.mids if mid in class_index_of]
         for clip in clips
     }
     if not any(class_labels.values()):
         return None
+    logits = scored.logits.double().numpy()
     return class_accuracy(logits, [str(clip.class_name) for clip in clips], class_labels)
 
 

@@ -62,6 +62,8 @@ class AccuracyMetrics(NamedTuple):
     unlabelled_classes: tuple[str, ...]
     """Classes left out because no label fits."""
     confusion: Confusion
+    is_correct: tuple[bool | None, ...]
+    """Of every clip of the list; None for clips of a class without a label."""
 
 
 def tagging_metrics(scores: Scores, targets: Targets) -> TaggingMetrics:
@@ -108,8 +110,12 @@ def class_accuracy(
     counted = [i for i, name in enumerate(class_names) if name in group_of]
     truth = np.array([group_of[class_names[i]] for i in counted], dtype=np.int64)
     class_scores = np.stack([logits[counted][:, list(labels)].mean(axis=1) for labels in groups], 1)
+    taken_for = class_scores.argmax(axis=1)
     counts = np.zeros((len(groups), len(groups)), dtype=np.int64)
-    np.add.at(counts, (truth, class_scores.argmax(axis=1)), 1)
+    np.add.at(counts, (truth, taken_for), 1)
+    is_correct: list[bool | None] = [None] * len(class_names)
+    for i, is_right in zip(counted, (truth == taken_for).tolist(), strict=True):
+        is_correct[i] = is_right
     correct = int(np.trace(counts))
     low, high = wilson_interval(correct, len(counted))
     return AccuracyMetrics(
@@ -125,6 +131,7 @@ def class_accuracy(
             classes=tuple(" / ".join(names) for names in groups.values()),
             counts=tuple(tuple(row) for row in counts.tolist()),
         ),
+        is_correct=tuple(is_correct),
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,15 @@ class RunLimits:
             if limit is not None and limit <= 0:
                 option = name.replace("_", "-")
                 raise UserError(f"expected --{option} above 0, got {limit}")
+
+    def after(self, seconds: float) -> "RunLimits | None":
+        """Limits of what comes next in a call that has taken so long; None: nothing may begin."""
+        if self.should_stop():
+            return None
+        if self.max_minutes is None:
+            return self
+        minutes = self.max_minutes - seconds / 60
+        return replace(self, max_minutes=minutes) if minutes > 0 else None
 
 
 def assert_startable(folder: Path, *, resume: bool) -> None:

@@ -1,0 +1,1 @@
+"""The same fine-tuning from several starts: what each start is worth."""
