@@ -93,6 +93,7 @@ function environment(cores: number) {
     BATCH_SIZES: positiveIntegers.default([1, 4, 16]),
     BATCH_LENGTHS_SECONDS: positiveIntegers.default([2, 4, 6, 8, 10]),
     QUEUE_MAX_WINDOWS: integer(1, 1_000_000).optional(),
+    QUEUE_MAX_AUDIO_SECONDS: integer(1, 10_000_000).optional(),
     REQUEST_TIMEOUT_MS: milliseconds(1).default(60_000),
 
     MAX_UPLOAD_BYTES: integer(1, Number.MAX_SAFE_INTEGER).default(25 * MEBIBYTE),
@@ -148,6 +149,8 @@ export interface Config {
   readonly batchLengthsSeconds: readonly number[];
   /** Undefined: eight for each engine on CPU, eight of the largest batch on GPU. */
   readonly queueMaxWindows: number | undefined;
+  /** Undefined: windows alone count. */
+  readonly queueMaxAudioSeconds: number | undefined;
   readonly requestTimeoutMs: number;
 
   /** All files of a request together. */
@@ -216,6 +219,7 @@ function toConfig(env: Environment): Config {
     batchSizes: env.BATCH_SIZES,
     batchLengthsSeconds: env.BATCH_LENGTHS_SECONDS,
     queueMaxWindows: env.QUEUE_MAX_WINDOWS,
+    queueMaxAudioSeconds: env.QUEUE_MAX_AUDIO_SECONDS,
     requestTimeoutMs: env.REQUEST_TIMEOUT_MS,
     maxUploadBytes: env.MAX_UPLOAD_BYTES,
     maxFiles: env.MAX_FILES,

@@ -23,7 +23,10 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
   ontology: { values: [] },
   outputs: { values: ['errors'], types: ['inference', 'ontology'] },
   analyze: { values: ['audio', 'outputs', 'errors'], types: ['inference', 'metrics'] },
-  http: { values: ['analyze', 'outputs', 'errors', 'metrics'], types: ['inference', 'ontology', 'log', 'config'] },
+  http: {
+    values: ['analyze', 'outputs', 'errors', 'metrics'],
+    types: ['inference', 'ontology', 'log', 'config'],
+  },
   app: { values: ['http', 'errors'], types: ['analyze', 'inference', 'ontology', ...LEAVES] },
   service: { values: ['app', 'http', 'audio', 'inference', 'ontology', ...LEAVES] },
   main: { values: ['service', ...LEAVES] },

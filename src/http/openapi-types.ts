@@ -897,9 +897,17 @@ export interface components {
                 max_uploads: number;
                 max_clip_seconds: number;
                 queue_max_windows: number;
+                /** @description null: no limit but that of the windows */
+                queue_max_audio_seconds: number | null;
                 request_timeout_ms: number;
                 upload_timeout_ms: number;
+                /** @description Mean rate of a body after its first 3 s; 0: no minimum */
+                upload_min_bytes_per_second: number;
                 decode_timeout_ms: number;
+                /** @description Requests of a client below `/v1`, unless its key has a limit of its own; 0: no limit */
+                rate_limit_per_minute: number;
+                /** @description The same for requests at once; 0: no limit */
+                max_concurrent_per_client: number;
             };
         };
         Health: {

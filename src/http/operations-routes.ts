@@ -84,8 +84,12 @@ function toLimits(config: Config, registry: ModelRegistry): Info['limits'] {
     max_uploads: config.maxUploads,
     max_clip_seconds: config.maxClipSeconds,
     queue_max_windows: registry.get().queueMaxWindows,
+    queue_max_audio_seconds: config.queueMaxAudioSeconds ?? null,
     request_timeout_ms: config.requestTimeoutMs,
     upload_timeout_ms: config.uploadTimeoutMs,
+    upload_min_bytes_per_second: config.uploadMinBytesPerSecond,
     decode_timeout_ms: config.decodeTimeoutMs,
+    rate_limit_per_minute: config.rateLimitPerMinute,
+    max_concurrent_per_client: config.maxConcurrentPerClient,
   };
 }

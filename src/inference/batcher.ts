@@ -55,6 +55,8 @@ export interface BatcherOptions {
   readonly minSamples: number;
   /** Most windows that may wait. */
   readonly queueMaxWindows: number;
+  /** With so many seconds of sound waiting no further request is let in; undefined: windows alone count. */
+  readonly queueMaxAudioSeconds?: number | undefined;
   readonly clock: Clock;
   readonly listener: BatcherListener;
 }
@@ -135,18 +137,18 @@ export class Batcher {
    */
   assertCanAdmit(numWindows = 1): void {
     this.#assertCanRun();
-    const { queueMaxWindows } = this.#options;
+    const { queueMaxWindows, queueMaxAudioSeconds = Infinity } = this.#options;
     const queued = this.queuedWindows;
     const needed = Math.min(numWindows, this.#shareWindows);
-    if (queued + needed <= queueMaxWindows) return;
-    throw new ServiceError(
-      'overloaded',
-      `${queued} of at most ${queueMaxWindows} windows wait, no place for ${needed} more`,
-      {
-        retry_after_seconds: this.#retryAfterSeconds(),
-        limits: { queue_max_windows: queueMaxWindows },
-      },
-    );
+    if (queued + needed > queueMaxWindows) {
+      const detail = `${queued} of at most ${queueMaxWindows} windows wait, no place for ${needed} more`;
+      throw this.#overloaded(detail, { queue_max_windows: queueMaxWindows });
+    }
+    const seconds = this.#queuedAudioSeconds();
+    if (seconds >= queueMaxAudioSeconds) {
+      const detail = `${seconds.toFixed(1)} of at most ${queueMaxAudioSeconds} seconds of sound wait`;
+      throw this.#overloaded(detail, { queue_max_audio_seconds: queueMaxAudioSeconds });
+    }
   }
 
   /** Hands work to every idle engine; to be called, too, when the pool has a new one. */
@@ -285,6 +287,11 @@ export class Batcher {
     this.#queue.remove(request);
     request.fail(reason);
     this.#announceQueue();
+  }
+
+  #overloaded(detail: string, limits: Readonly<Record<string, number>>): ServiceError {
+    const retry_after_seconds = this.#retryAfterSeconds();
+    return new ServiceError('overloaded', detail, { retry_after_seconds, limits });
   }
 
   #unavailable(detail: string): ServiceError {

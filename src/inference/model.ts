@@ -63,6 +63,8 @@ export interface ClosableModel extends Model {
 export interface ModelOptions extends EngineOptions {
   /** Most windows that may wait; by default eight rounds of the engines. */
   readonly queueMaxWindows?: number | undefined;
+  /** With so many seconds of sound waiting no further request is let in; by default windows alone count. */
+  readonly queueMaxAudioSeconds?: number | undefined;
   /** When a run is taken for stuck; by default ten times what the warm-up took, at least 10 s. */
   readonly engineRunTimeoutMs?: number | undefined;
   readonly log: Log;
@@ -81,7 +83,7 @@ export async function startModel(
   folder: string,
   { card, ...options }: ModelOptions & { card: ModelCard },
 ): Promise<ClosableModel> {
-  const { engineRunTimeoutMs, observer, clock = systemClock } = options;
+  const { engineRunTimeoutMs, queueMaxAudioSeconds, observer, clock = systemClock } = options;
   const startMs = clock.nowMs();
   const opened = await openEngines(folder, { ...options, card, clock });
   const { pool, plan, provider, precision, msPerAudioSecond } = opened;
@@ -96,7 +98,8 @@ export async function startModel(
   });
   const listener = batcherListener(card.name, provider, observer);
   const { minSamples } = card;
-  const batcher = new Batcher({ pool, plan, meter, minSamples, queueMaxWindows, clock, listener });
+  const limits = { minSamples, queueMaxWindows, queueMaxAudioSeconds };
+  const batcher = new Batcher({ pool, plan, meter, ...limits, clock, listener });
   pool.listen(poolListener(card.name, batcher, options));
   announceStart(opened, { card, ...options }, { queueMaxWindows, loadMs: clock.nowMs() - startMs });
   return {

@@ -131,6 +131,27 @@ describe('Batcher with lone windows', () => {
     expect(heard.queue.at(-1)).toEqual([0, 0]);
   });
 
+  it.each([
+    [undefined, false],
+    [3, false],
+    [2, true],
+  ])(
+    'counts the seconds that wait, too: with a limit of %s, refuses at 2: %s',
+    async (queueMaxAudioSeconds, isFull) => {
+      const { batcher, finishAll } = await batcherOf({ queueMaxAudioSeconds });
+      const taken = [1, 2, 3].map((mark) => batcher.run([marked(mark)], OUTPUTS));
+      const late = batcher.run([marked(4)], OUTPUTS);
+      const refusal = {
+        code: 'overloaded',
+        extensions: { limits: { queue_max_audio_seconds: 2 } },
+      };
+      if (isFull) await expect(late).rejects.toMatchObject(refusal);
+      await finishAll();
+      if (!isFull) expect(marks(await late)).toEqual([4]);
+      await Promise.all(taken);
+    },
+  );
+
   it('refuses at once what finds no place, says when to come again, and takes it when there is one', async () => {
     const { batcher, engines, finishAll } = await batcherOf({ queueMaxWindows: 2 });
     const taken = [1, 2, 3].map((mark) => batcher.run([marked(mark)], OUTPUTS));

@@ -145,6 +145,21 @@ describe('a model with two engines', () => {
   );
 });
 
+it('holds the queue to seconds of sound where that is asked for', async () => {
+  for (const [queueMaxAudioSeconds, isFull] of [
+    [undefined, false],
+    [10, true],
+  ] as const) {
+    const registry = await startTiny({ engines: 1, queueMaxAudioSeconds });
+    const model = registry.get();
+    const work = model.run([windowOf(10), windowOf(10)], { outputs: ['clip_logits'] });
+    if (isFull) expect(() => model.assertCanAdmit()).toThrow('10.0 of at most 10 seconds');
+    else model.assertCanAdmit();
+    await work;
+    await registry.close();
+  }
+});
+
 describe('a model on batches of fixed shapes', () => {
   it('gives each window of a mixed batch what it gives alone, to 1e-4', async () => {
     const { observer, heard } = watching();
