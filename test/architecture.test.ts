@@ -21,7 +21,7 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
   audio: { values: ['errors', 'entry-point'] },
   inference: { values: ['errors', 'entry-point'], types: ['audio', 'log'] },
   ontology: { values: [] },
-  outputs: { values: ['errors'], types: ['inference', 'ontology'] },
+  outputs: { values: ['audio', 'errors'], types: ['inference', 'ontology'] },
   analyze: { values: ['audio', 'outputs', 'errors'], types: ['inference', 'metrics'] },
   http: {
     values: ['analyze', 'outputs', 'errors', 'metrics'],
@@ -41,6 +41,7 @@ const ONLY_IN: Record<string, RegExp> = {
   'prom-client': /^metrics/,
   piscina: /^audio\/decode(-worker)?\.ts$/,
   pino: /^log\.ts$/,
+  '@resvg/resvg-js': /^outputs\/picture\/render-png\.ts$/,
   zod: /^(config|inference\/model-card|http\/api-keys)\.ts$/,
   cors: /^http\/cors\.ts$/,
   'express-rate-limit': /^http\/(caller|rate-limit)\.ts$/,

@@ -6,7 +6,7 @@ import type { operations } from './openapi-types.js';
 import type { ParametersOf } from './parameters.js';
 
 /** Operations that take audio. */
-export type AudioOperation = 'createTags' | 'createEmbeddings';
+export type AudioOperation = 'createTags' | 'createEmbeddings' | 'createEvents' | 'createTokens';
 
 export type ReplyOf<Op extends AudioOperation> =
   operations[Op]['responses'][200]['content']['application/json'];
@@ -27,6 +27,8 @@ export interface ReplyNames {
 export interface AudioEndpoint<Op extends AudioOperation, T extends HeardClip> {
   readonly operation: Op;
   readonly route: string;
+  /** Whether files may come as data URIs in JSON. */
+  readonly takesJson?: boolean;
   /** @throws ServiceError `invalid_value`: what openapi.yaml cannot say, since it depends on the model */
   check?(parameters: ParametersOf<Op>, model: Model): void;
   /** The form that the client wants in place of JSON. */
@@ -48,6 +50,8 @@ export interface AnswerForm<Op extends AudioOperation> {
   readonly name: string;
   readonly parameter: string;
   readonly mediaType: string;
+  /** Beside those that every reply has. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Lines of JSON: several clips may follow one another, and a failure may be the last line. */
   readonly isLines: boolean;
   /** Writes the answer about one clip, in pieces or at once; nothing is sent before the first piece. */

@@ -57,7 +57,9 @@ async function respond<Op extends AudioOperation, T extends HeardClip>(
 ): Promise<() => void> {
   const context = contextOf(request);
   const { limits, admission } = deps;
-  await admission.uploading(endpoint.route, () => receive({ request, response, upload }, deps));
+  const receiving = { ...deps, takesJson: endpoint.takesJson ?? false };
+  const exchange = { request, response, upload };
+  await admission.uploading(endpoint.route, () => receive(exchange, receiving));
   const parameters = deps.parseParameters(endpoint.operation, request.query, upload.fields);
   const model = deps.registry.get(parameters.model);
   endpoint.check?.(parameters, model);
@@ -75,7 +77,7 @@ async function respond<Op extends AudioOperation, T extends HeardClip>(
       response.json(body);
     };
   }
-  const stream = new ReplyStream(request, response, form.mediaType);
+  const stream = new ReplyStream(request, response, form);
   const last = await answerInForm(upload.clips, {
     form,
     question: { names: namesOf(question), parameters, deps: analysisDeps(question, deps) },
@@ -89,13 +91,14 @@ async function respond<Op extends AudioOperation, T extends HeardClip>(
 
 async function receive(
   { request, response, upload }: Exchange,
-  { limits, clock }: AudioRouteDeps,
+  { limits, clock, takesJson }: AudioRouteDeps & { takesJson: boolean },
 ): Promise<void> {
   const context = contextOf(request);
   const startMs = performance.now();
   await upload.receive(request, response, {
     limits,
     clock,
+    takesJson,
     signal: context.signal,
     onBytes: (bytes) => {
       context.bodyBytes += bytes;

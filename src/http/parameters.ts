@@ -23,6 +23,17 @@ interface Defaulted {
     | 'encoding_format'
     | 'dtype'
     | DefaultedOfHearing;
+  createTokens: 'encoding' | DefaultedOfHearing;
+  createEvents:
+    | 'on_threshold'
+    | 'smooth_seconds'
+    | 'merge_gap_seconds'
+    | 'min_duration_seconds'
+    | 'min_level_dbfs'
+    | 'max_events'
+    | 'timeline_encoding'
+    | 'timeline_dtype'
+    | DefaultedOfHearing;
 }
 type DefaultedOfHearing = 'start_seconds' | 'channel' | 'short';
 type DefaultedOf<Op extends Operation> = Op extends keyof Defaulted

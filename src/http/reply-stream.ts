@@ -2,16 +2,22 @@ import { once } from 'node:events';
 import type { Request, Response } from 'express';
 import { setContextHeaders } from './reply.js';
 
+/** What a body is. */
+export interface ReplyForm {
+  readonly mediaType: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** A reply of 200 whose body is sent piece by piece. Until the first piece, any other reply is possible. */
 export class ReplyStream {
   readonly #request: Request;
   readonly #response: Response;
-  readonly #mediaType: string;
+  readonly #form: ReplyForm;
 
-  constructor(request: Request, response: Response, mediaType: string) {
+  constructor(request: Request, response: Response, form: ReplyForm) {
     this.#request = request;
     this.#response = response;
-    this.#mediaType = mediaType;
+    this.#form = form;
   }
 
   get hasBegun(): boolean {
@@ -42,6 +48,7 @@ export class ReplyStream {
   #begin(): void {
     if (this.hasBegun) return;
     setContextHeaders(this.#request, this.#response);
-    this.#response.status(200).type(this.#mediaType);
+    const { mediaType, headers = {} } = this.#form;
+    this.#response.status(200).set({ ...headers, 'Content-Type': mediaType });
   }
 }
