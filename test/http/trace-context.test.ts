@@ -1,5 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { continueTrace, toTraceparent } from '../../src/http/trace-context.js';
+import { openWorkshop, startService, type TestService, type Workshop } from './test-service.js';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const PARENT = '00f067aa0ba902b7';
@@ -37,4 +38,51 @@ describe('continueTrace', () => {
   ])('%s names no trace', (header) => {
     expect(continueTrace(header)).toBeUndefined();
   });
+});
+
+describe('a request', () => {
+  let workshop: Workshop;
+  let service: TestService;
+  beforeAll(async () => {
+    workshop = await openWorkshop();
+    service = await startService(workshop);
+  });
+  afterAll(async () => {
+    await service.close();
+    await workshop.close();
+  });
+
+  const ask = async (headers: Record<string, string>) => {
+    const before = service.logLines.length;
+    const reply = await service.call('get', '/v1/models/huge').set(headers);
+    await expect.poll(() => service.logLines.length).toBe(before + 1);
+    return { ...reply, log: service.logLines.at(-1) };
+  };
+
+  test('of a trace goes on with it, and its name tells it: in reply, problem and log', async () => {
+    const { headers, body, log } = await ask({ traceparent: VALID });
+    const [, traceId, spanId, flags] = String(headers.traceparent).split('-');
+    expect([traceId, flags]).toEqual([TRACE, '01']);
+    const id = `${TRACE}-${spanId}`;
+    expect(headers['x-request-id']).toBe(id);
+    expect(body.instance).toBe(`urn:request:${id}`);
+    expect(log).toMatchObject({ request_id: id, trace_id: TRACE });
+  });
+
+  test('with a name of its own keeps that', async () => {
+    const { headers, log } = await ask({ traceparent: VALID, 'X-Request-Id': 'mine' });
+    expect(headers['x-request-id']).toBe('mine');
+    expect(headers.traceparent).toContain(TRACE);
+    expect(log).toMatchObject({ request_id: 'mine', trace_id: TRACE });
+  });
+
+  test.each([{}, { traceparent: `00-${TRACE}` }])(
+    'of no trace is told of none: %o',
+    async (sent) => {
+      const { headers, log } = await ask(sent as Record<string, string>);
+      expect(headers).not.toHaveProperty('traceparent');
+      expect(log).not.toHaveProperty('trace_id');
+      expect(headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+    },
+  );
 });
