@@ -3,7 +3,6 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ApiKeys, makeApiKey } from '../../src/http/api-keys.js';
-import type { Model, ModelRegistry } from '../../src/inference/model-registry.js';
 import { createLog } from '../../src/log.js';
 import { clip, openWorkshop, startService, toneClip, type Workshop } from './test-service.js';
 
@@ -69,12 +68,6 @@ beforeAll(async () => {
   workshop = await openWorkshop();
 });
 afterAll(() => workshop.close());
-
-/** One model in place of all. */
-function onlyModel(change: Partial<Model>): ModelRegistry {
-  const model: Model = { ...workshop.registry.get(), ...change };
-  return { ...workshop.registry, get: () => model, list: () => [model] };
-}
 
 /** Everywhere a client can put something, a canary sits; returns all replies, heads included. */
 async function sendCanaries(own: Awaited<ReturnType<typeof startService>>): Promise<string[]> {
@@ -152,9 +145,9 @@ test('logs and metrics hold nothing that a client sent; replies nothing of who i
 });
 
 test('nor does the line of an unexpected failure', async () => {
-  const registry = onlyModel({ run: () => Promise.reject(new TypeError('ours')) });
+  const decoder = { decode: () => Promise.reject(new TypeError('ours')) };
   const apiKeys = { clientOf: (key: string) => KEYS.clientOf(key, 0) };
-  const own = await startService(workshop, { apiKeys, registry });
+  const own = await startService(workshop, { apiKeys, decoder });
   const body = new FormData();
   body.append('file', new Blob([toneClip(1)]), CANARY['file name']);
   body.append('file', new Blob([toneClip(1)]), CANARY['second file name']);
