@@ -1,3 +1,4 @@
+import type { ModelCard } from '../inference/model-card.js';
 import { type DetectorOptions, EventDetector } from '../outputs/events/event-detector.js';
 import type { ListedEvent } from '../outputs/events/event-list.js';
 import { toRowLevels } from '../outputs/events/row-levels.js';
@@ -14,7 +15,7 @@ import {
 } from './hear.js';
 
 /** What is heard of a clip, and what counts as an event in it. */
-export interface EventOptions extends Omit<DetectorOptions, 'rowSeconds' | 'startSeconds'> {
+export interface EventOptions extends Omit<DetectorOptions, 'rowSeconds'> {
   readonly hearing: Omit<Hearing, 'outputs'>;
 }
 
@@ -43,8 +44,7 @@ export async function detectEvents(
   listener: EventListener,
   deps: AnalysisDeps,
 ): Promise<HeardClip> {
-  const { startSeconds } = hearing;
-  const found = new EventsByChannel({ ...options, rowSeconds: ROW_SECONDS, startSeconds });
+  const found = new EventsByChannel({ ...options, rowSeconds: ROW_SECONDS });
   const tell = async (channel: number, events: readonly ListedEvent[]) => {
     for (const event of events) {
       await listener.event(hearing.channel === 'each' ? { ...event, channel } : event);
@@ -62,7 +62,7 @@ export async function detectEvents(
     },
     deps,
   );
-  const endSeconds = startSeconds + heard.audioSeconds;
+  const endSeconds = hearing.startSeconds + heard.audioSeconds;
   for (const [channel, events] of found.finish({ endSeconds })) await tell(channel, events);
   return heard;
 }
@@ -76,14 +76,20 @@ class EventsByChannel {
     this.#options = options;
   }
 
-  push(window: HeardWindow, { labels, activation, sampleRate }: AnalysisDeps['model']['card']) {
+  push(window: HeardWindow, { labels, activation, sampleRate }: ModelCard) {
     const { row_logits: rowLogits } = window.values;
     if (rowLogits === undefined) throw new Error('Expected row_logits of every window');
     const columns = { numLabels: labels.length, chosen: this.#options.labels, activation };
     const scores = toRowScores(rowLogits, columns);
     const rowSamples = Math.round(ROW_SECONDS * sampleRate);
     const levels = toRowLevels(window.samples, { rows: window.rows, rowSamples });
-    const rows = scores.map((row, i) => ({ scores: row, levelDbfs: levels[i] ?? -Infinity }));
+    const rows = scores.map((row, i) => ({
+      scores: row,
+      levelDbfs: levels[i] ?? -Infinity,
+      // Every window has its own place on the source's clock, so no error adds up.
+      startSeconds: window.startSeconds + i * ROW_SECONDS,
+      endSeconds: window.startSeconds + (i + 1) * ROW_SECONDS,
+    }));
     return { scores, events: this.#detectorOf(window.channel).push(rows) };
   }
 

@@ -27,9 +27,8 @@ export interface DetectorOptions {
   readonly minDurationSeconds: number;
   /** In rows quieter than this nothing is heard. */
   readonly minLevelDbfs: number;
+  /** Length of a row, by which the spans above are counted in rows. */
   readonly rowSeconds: number;
-  /** Where row 0 starts. */
-  readonly startSeconds: number;
 }
 
 /** AudioSet's "Silence": the one label that a silent row may hold. */
@@ -85,12 +84,13 @@ export class EventDetector {
     }));
   }
 
-  #follow({ scores, smooth, levelDbfs }: SmoothRow): DetectedEvent[] {
+  #follow({ scores, smooth, levelDbfs, ...times }: SmoothRow): DetectedEvent[] {
     const { labels, minLevelDbfs } = this.#options;
     const isSilent = levelDbfs < minLevelDbfs;
     return this.#eventsOf((track, i) => {
       const isMute = isSilent && labels[i]?.mid !== SILENCE_MID;
-      return isMute ? track.push(0, 0) : track.push(smooth[i] ?? 0, scores[i] ?? 0);
+      const [decisive = 0, score = 0] = isMute ? [] : [smooth[i], scores[i]];
+      return track.push({ ...times, decisive, score });
     });
   }
 
@@ -99,21 +99,20 @@ export class EventDetector {
     for (const [place, track] of this.#tracks.entries()) {
       const span = spanOf(track, place);
       const label = this.#options.labels[place];
-      if (span && label) events.push(this.#toEvent(span, label));
+      if (span && label) events.push(toEvent(span, label));
     }
     return events;
   }
+}
 
-  #toEvent(span: Span, { name, mid, classIndex }: Label): DetectedEvent {
-    const { startSeconds, rowSeconds } = this.#options;
-    return {
-      label: name,
-      mid,
-      class_index: classIndex,
-      start_seconds: startSeconds + span.firstRow * rowSeconds,
-      end_seconds: startSeconds + span.endRow * rowSeconds,
-      score: span.score,
-      score_mean: span.scoreMean,
-    };
-  }
+function toEvent(span: Span, { name, mid, classIndex }: Label): DetectedEvent {
+  return {
+    label: name,
+    mid,
+    class_index: classIndex,
+    start_seconds: span.startSeconds,
+    end_seconds: span.endSeconds,
+    score: span.score,
+    score_mean: span.scoreMean,
+  };
 }

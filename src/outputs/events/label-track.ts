@@ -1,8 +1,7 @@
 /** A stretch of rows in which a label holds. */
 export interface Span {
-  readonly firstRow: number;
-  /** The row after the last. */
-  readonly endRow: number;
+  readonly startSeconds: number;
+  readonly endSeconds: number;
   /** Largest and mean score of its rows. */
   readonly score: number;
   readonly scoreMean: number;
@@ -19,6 +18,16 @@ export interface TrackOptions {
   readonly minRows: number;
 }
 
+/** What a track is told of a row. */
+export interface TrackedRow {
+  readonly startSeconds: number;
+  readonly endSeconds: number;
+  /** Held to the thresholds. */
+  readonly decisive: number;
+  /** The row's own score, for the numbers of a span. */
+  readonly score: number;
+}
+
 /** Rows that follow one another, and what was seen in them. */
 interface Stretch {
   numRows: number;
@@ -33,9 +42,9 @@ interface Stretch {
  */
 export class LabelTrack {
   readonly #options: TrackOptions;
-  #row = 0;
   #isOn = false;
-  #firstRow = 0;
+  #startSeconds = 0;
+  #endSeconds = 0;
   /** Undefined: no span is open. */
   #open: Stretch | undefined;
   /** Rows since the open span was last on. */
@@ -45,18 +54,12 @@ export class LabelTrack {
     this.#options = options;
   }
 
-  /**
-   * Takes the next row.
-   *
-   * @param decisive score that is held to the thresholds
-   * @param score the row's own, for the span's numbers
-   */
-  push(decisive: number, score: number): Span | undefined {
+  /** Takes the next row; gives the span that can grow no more, if there is one. */
+  push(row: TrackedRow): Span | undefined {
     const { on, off, gapRows } = this.#options;
-    this.#isOn = decisive >= (this.#isOn ? off : on);
-    if (this.#isOn) this.#extend(score);
-    else if (this.#open) add(this.#gap, score);
-    this.#row += 1;
+    this.#isOn = row.decisive >= (this.#isOn ? off : on);
+    if (this.#isOn) this.#extend(row);
+    else if (this.#open) add(this.#gap, row.score);
     return this.#open && this.#gap.numRows > gapRows ? this.#close() : undefined;
   }
 
@@ -65,11 +68,12 @@ export class LabelTrack {
     return this.#open && this.#close();
   }
 
-  #extend(score: number): void {
+  #extend({ startSeconds, endSeconds, score }: TrackedRow): void {
     if (this.#open === undefined) {
       this.#open = emptyStretch();
-      this.#firstRow = this.#row;
+      this.#startSeconds = startSeconds;
     }
+    this.#endSeconds = endSeconds;
     join(this.#open, this.#gap);
     this.#gap = emptyStretch();
     add(this.#open, score);
@@ -80,8 +84,8 @@ export class LabelTrack {
     this.#open = undefined;
     this.#gap = emptyStretch();
     if (numRows < this.#options.minRows) return undefined;
-    const firstRow = this.#firstRow;
-    return { firstRow, endRow: firstRow + numRows, score: largest, scoreMean: sum / numRows };
+    const [startSeconds, endSeconds] = [this.#startSeconds, this.#endSeconds];
+    return { startSeconds, endSeconds, score: largest, scoreMean: sum / numRows };
   }
 }
 

@@ -4,6 +4,9 @@ export interface Row {
   readonly scores: Float32Array;
   /** Level of the sound in it, in dBFS; -Infinity for digital silence. */
   readonly levelDbfs: number;
+  /** On the clock of the recording; the next row starts where this one ends. */
+  readonly startSeconds: number;
+  readonly endSeconds: number;
 }
 
 export interface SmoothRow extends Row {
