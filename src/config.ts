@@ -181,10 +181,31 @@ export function loadConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
   cores: number = availableCores(),
 ): Config {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const given = withoutEmpty(env);
   const parsed = environment(cores).safeParse(given);
   if (!parsed.success) throw new ConfigError(parsed.error.issues.map(toLine(given)).join('; '));
   return Object.freeze(toConfig(parsed.data));
+}
+
+/** Limits that guard a service from strangers, and not somebody's own files from themselves. */
+const UNGUARDED = {
+  MAX_CLIP_SECONDS: '86400',
+  DECODE_TIMEOUT_MS: String(LONGEST_TIMER_MS),
+};
+
+/**
+ * The configuration of a command on one's own files: limits of length and time hold only where the
+ * environment sets them.
+ *
+ * @param given beats the environment
+ * @throws ConfigError as `loadConfig`
+ */
+export function loadToolConfig(given: Readonly<Record<string, string>> = {}): Config {
+  return loadConfig({ ...UNGUARDED, ...withoutEmpty(process.env), ...given });
+}
+
+function withoutEmpty(env: Readonly<Record<string, string | undefined>>) {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
 }
 
 function toLine(given: Readonly<Record<string, string | undefined>>) {

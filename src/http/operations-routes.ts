@@ -1,6 +1,5 @@
 import type { RequestHandler } from 'express';
 import type { Config } from '../config.js';
-import { ServiceError } from '../errors.js';
 import type { ModelRegistry } from '../inference/model-registry.js';
 import type { Metrics } from '../metrics.js';
 import { draining, notReady } from './admission.js';
@@ -57,13 +56,6 @@ export function infoRoute(deps: {
       limits: toLimits(config, registry),
     };
     response.json(info);
-  };
-}
-
-/** POST to what the API is laid out for and does not do yet: said at once, the body unread. */
-export function plannedRoute(what: string): RequestHandler {
-  return () => {
-    throw new ServiceError('not_implemented', `${what} over HTTP is planned and not there yet`);
   };
 }
 

@@ -25,7 +25,8 @@ export interface ModelRegistryOptions extends ModelOptions {
   readonly model?: string | undefined;
 }
 
-interface FoundModel {
+/** A model on disk, its card checked. */
+export interface FoundModel {
   readonly folder: string;
   readonly card: ModelCard;
 }
@@ -57,7 +58,25 @@ export async function createModelRegistry(options: ModelRegistryOptions): Promis
   };
 }
 
-async function findModels(modelsDir: string): Promise<FoundModel[]> {
+/**
+ * The default model of `modelsDir`, by its card; nothing is started.
+ *
+ * @throws Error that names the folder, file or model at fault
+ */
+export async function findModel(
+  options: Pick<ModelRegistryOptions, 'model' | 'modelsDir'>,
+): Promise<FoundModel> {
+  const found = await findModels(options.modelsDir);
+  const name = chooseDefault(found, options);
+  return found.find(({ card }) => card.name === name) as FoundModel;
+}
+
+/**
+ * Every model in `modelsDir`, by its card, in the order of the folders' names; nothing is started.
+ *
+ * @throws Error that names the folder or file at fault
+ */
+export async function findModels(modelsDir: string): Promise<FoundModel[]> {
   const entries = await readdir(modelsDir).catch((error: NodeJS.ErrnoException) => {
     throw new Error(
       `${modelsDir}: expected a folder of models, but reading it failed (${error.code})`,

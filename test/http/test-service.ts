@@ -50,8 +50,11 @@ export interface Workshop {
 }
 
 /** Starts one engine with the tiny model and one decode thread. */
-export async function openWorkshop({ modelsDir = MODELS_DIR } = {}): Promise<Workshop> {
-  const config = testConfig({ MODELS_DIR: modelsDir });
+export async function openWorkshop({
+  modelsDir = MODELS_DIR,
+  model = '',
+} = {}): Promise<Workshop> {
+  const config = testConfig({ MODELS_DIR: modelsDir, MODEL: model });
   const log = createLog({ level: 'silent' });
   const registry = await createModelRegistry({
     ...config,
@@ -61,7 +64,6 @@ export async function openWorkshop({ modelsDir = MODELS_DIR } = {}): Promise<Wor
   });
   const decoder = createDecoder({
     threads: 1,
-    targetSampleRate: 16_000,
     maxClipSeconds: config.maxClipSeconds,
     timeoutMs: config.decodeTimeoutMs,
   });
