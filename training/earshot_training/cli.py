@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from earshot_training.commands import (
     calibrate,
+    card,
     compare,
     data,
     evaluate,
@@ -58,6 +59,7 @@ def create_parser() -> argparse.ArgumentParser:
         evaluate,
         calibrate,
         export,
+        card,
         import_beats,
     )
     for command in listed:

@@ -92,6 +92,7 @@ def test_the_card_is_that_of_the_contract(tmp_path: Path) -> None:
         },
     ]
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "README.md",
         "encoder.fp32.onnx",
         "model.json",
     ]

@@ -1,10 +1,13 @@
 """`earshot-train export`: an artefact -> a model folder, which is all that the service reads."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from earshot_training.commands.options import SubCommands
+from earshot_training.compare.table import TABLE_FILE
 from earshot_training.export.model_folder import PRECISIONS, write_model_folder
+from earshot_training.json_file import read_json
 from earshot_training.model.artefact import load_artefact
 from earshot_training.tokenizer.artefact import load_tokenizer
 
@@ -28,6 +31,12 @@ def add_parser(commands: SubCommands) -> None:
         metavar="P[,P]",
         help=f"of {', '.join(PRECISIONS)}",
     )
+    parser.add_argument(
+        "--comparison",
+        type=Path,
+        metavar="RUN",
+        help="a finished `compare`, whose table goes into the card",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
     parser.set_defaults(run=run)
 
@@ -35,6 +44,9 @@ def add_parser(commands: SubCommands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the graphs and the card; refuses when ONNX and PyTorch differ by more than 1e-4."""
     artefact = load_artefact(options.artefact)
+    if options.comparison is not None:
+        comparison = {"comparison": read_json(options.comparison / TABLE_FILE)}
+        artefact = replace(artefact, evaluation=artefact.evaluation | comparison)
     tokenizer = None if options.tokenizer is None else load_tokenizer(options.tokenizer)
     parity = write_model_folder(
         options.out,

@@ -1,5 +1,6 @@
 """The table of a comparison as people read it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 COLUMNS = (
@@ -15,12 +16,14 @@ COLUMNS = (
 
 
 def table_text(table: dict[str, Any]) -> str:
-    """Lay out what `table.json` holds as Markdown."""
-    budget = table["budget"]
-    loop, data = budget["loop"], budget["data"]
-    lines = [
-        "# What each start is worth",
-        "",
+    """Lay out what `table.json` holds as a page of Markdown."""
+    return "\n".join(["# What each start is worth", "", *table_lines(table)]) + "\n"
+
+
+def table_lines(table: Mapping[str, Any]) -> list[str]:
+    """Make the table with what it is of, and notes, as lines of Markdown."""
+    loop, data = table["budget"]["loop"], table["budget"]["data"]
+    return [
         f"{loop['steps']} steps of {data['batch_size'] * loop['accumulate']} clips from every "
         f"start, cross-validated over folds {', '.join(map(str, table['folds']))}, last "
         "checkpoint.",
@@ -31,7 +34,6 @@ def table_text(table: dict[str, Any]) -> str:
         "",
         *_notes(table),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -74,7 +76,7 @@ def _errors(calibration: dict[str, Any]) -> str:
     return f"{100 * before:.1f} -> {100 * after:.1f} %"
 
 
-def _notes(table: dict[str, Any]) -> list[str]:
+def _notes(table: Mapping[str, Any]) -> list[str]:
     first = table["rows"][0]["name"]
     lines = [
         f"Accuracy is over the {table['clips']} clips whose class has a label (list "

@@ -1,4 +1,4 @@
-"""The model folder: an artefact as ONNX graphs and model.json, all that the service reads."""
+"""The model folder: an artefact as ONNX graphs, model.json and a README.md made of it."""
 
 import json
 import re
@@ -13,13 +13,13 @@ from earshot_training.errors import UserError
 from earshot_training.export.encoder_graph import create_encoder_graph
 from earshot_training.export.graph_file import write_graph
 from earshot_training.export.parity import Parity, Waveform, assert_parity, noise_waveforms
+from earshot_training.export.readme import CARD_FILE, write_readme
 from earshot_training.export.token_parity import TokenParity, assert_token_parity
 from earshot_training.export.tokenizer_graph import create_tokenizer_graph
 from earshot_training.model.artefact import Artefact
 from earshot_training.tokenizer.artefact import TokenizerArtefact
 
 SCHEMA_VERSION = 1
-CARD_FILE = "model.json"
 PRECISIONS = ("fp32",)
 WINDOW_SECONDS = 10
 MIN_SAMPLES = FRAME_LENGTH + (PATCH_FRAMES - 1) * FRAME_SHIFT
@@ -74,6 +74,7 @@ def write_model_folder(
         }
         text = _card_text(_card(artefact, tokenizer, identity, graphs), _label_entries(artefact))
         (fresh / CARD_FILE).write_text(text, encoding="utf-8")
+        write_readme(fresh)
     return FolderParity(encoder_parity, tokenizer_parity)
 
 

@@ -129,7 +129,7 @@ def training_record(
         "audio_hours_seen": round(progress.audio_seconds / 3600, 3),
         "cpu_seconds": round(progress.cpu_seconds, 3),
         "wall_seconds": round(progress.wall_seconds, 3),
-        "data": clips_record(clips),
+        "data": clips_record(clips) | {"by_license": clips_by_license(clips)},
         "config": run_config,
         "code": source_version(),
         "torch": torch.__version__,
@@ -146,3 +146,21 @@ def clips_record(clips: Sequence[Clip]) -> dict[str, Any]:
         "licenses": sorted({clip.license for clip in clips if clip.license is not None}),
         "clips_sha256": clip_list_sha256(clips),
     }
+
+
+def clips_by_license(clips: Sequence[Clip]) -> list[dict[str, Any]]:
+    """Count the clips of each source and licence."""
+    seconds: dict[tuple[str, str | None], list[float]] = {}
+    for clip in clips:
+        seconds.setdefault((clip.source, clip.license), []).append(clip.seconds)
+    return [
+        {
+            "source": source,
+            "license": name,
+            "clips": len(lengths),
+            "hours": round(sum(lengths) / 3600, 3),
+        }
+        for (source, name), lengths in sorted(
+            seconds.items(), key=lambda item: (item[0][0], item[0][1] or "")
+        )
+    ]
