@@ -51,7 +51,6 @@ export async function startService(config: Config, log: Log): Promise<Service> {
   loaded = registry;
   const decoder = createDecoder({
     threads: config.decodeConcurrency,
-    targetSampleRate: registry.get().card.sampleRate,
     maxClipSeconds: config.maxClipSeconds,
     timeoutMs: config.decodeTimeoutMs,
   });

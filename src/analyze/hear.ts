@@ -1,13 +1,18 @@
-import { type AudioFacts, measureAudio } from '../audio/audio-facts.js';
-import type { ClipFormat, Decoder } from '../audio/decode.js';
-import { durationSeconds, type Waveform } from '../audio/waveform.js';
-import { splitIntoWindows } from '../audio/window.js';
+import type { AudioFacts } from '../audio/audio-facts.js';
+import type {
+  ClipFormat,
+  DecodedClip,
+  DecodedWindow,
+  DecodePlan,
+  Decoder,
+} from '../audio/decode.js';
+import type { ChannelChoice } from '../audio/heard-channels.js';
 import { ServiceError } from '../errors.js';
 import type { OutputName, WindowOutput } from '../inference/batch.js';
 import type { Model } from '../inference/model.js';
 import type { Stage } from '../metrics/clip-metrics.js';
 
-export type { AudioFacts, ClipFormat, Decoder };
+export type { AudioFacts, ChannelChoice, ClipFormat, Decoder };
 
 /** A clip as it was received: the bytes of one audio file, spooled. */
 export interface ClipFile {
@@ -19,7 +24,7 @@ export interface ClipFile {
 export interface AnalysisObserver {
   enter(stage: Stage): void;
   spent(stage: Stage, ms: number): void;
-  decodeDone(format: ClipFormat): void;
+  decodeDone(format: ClipFormat, facts: AudioFacts): void;
   decodeFailed(error: unknown): void;
 }
 
@@ -30,9 +35,6 @@ export interface AnalysisDeps {
   /** Drops the work; what was asked for is then rejected with its reason. */
   readonly signal: AbortSignal;
 }
-
-/** Which channels of a clip are heard: their mean, one of them, or each by itself. */
-export type ChannelChoice = 'mix' | 'left' | 'right' | 'each';
 
 /** What of a clip is heard, and what is wanted of it. */
 export interface Hearing {
@@ -54,6 +56,9 @@ export const WHOLE_CLIP: Omit<Hearing, 'outputs'> = {
 
 /** Length of a row of the clip's grid: row r starts at `startSeconds` of the hearing + r * 0.16 on the source's clock. */
 export const ROW_SECONDS = 0.16;
+
+/** Windows in hand for each that the engines take at a time: they stay busy, and memory stays small. */
+const WINDOWS_PER_PLACE = 2;
 
 /** One window of one channel, in order of time within its channel: the rows of all windows form one seamless grid. */
 export interface HeardWindow {
@@ -86,9 +91,10 @@ export interface HeardClip {
 }
 
 /**
- * Decodes a clip, runs its windows and hands them on, the windows of a channel in their order.
+ * Decodes a clip, runs its windows and hands them on while the clip is still being read: memory does not grow with its
+ * length. The windows of a channel come in their order.
  *
- * @param onWindow may take its time: the next window of any channel waits for it
+ * @param onWindow may take its time: the clip is not read much further meanwhile
  * @throws ServiceError that says what is wrong with the clip, or why it could not be run; what `onWindow` throws
  */
 export async function hearClip(
@@ -98,61 +104,121 @@ export async function hearClip(
   deps: AnalysisDeps,
 ): Promise<HeardClip> {
   const { model, observer, signal } = deps;
-  const { waveform, format } = await decode(clip, deps);
-  const windows = splitIntoWindows(waveform, model.card);
-  observer.enter('inference');
-  const outputs = await model.run(windows, {
-    outputs: hearing.outputs,
-    signal,
-    onTimings({ queueMs, inferenceMs }) {
-      observer.spent('queue', queueMs);
-      observer.spent('inference', inferenceMs);
-    },
-  });
-  let firstRow = 0;
-  for (const [index, { rows, values }] of outputs.entries()) {
-    const { samples, startSeconds, durationSeconds: seconds } = windows[index]!;
-    const endSeconds = startSeconds + seconds;
-    await onWindow({
-      channel: 0,
-      index,
-      firstRow,
-      rows,
-      startSeconds,
-      endSeconds,
-      samples,
-      values,
-    });
-    firstRow += rows;
+  const stream = model.open({ outputs: hearing.outputs, signal });
+  const ahead = WINDOWS_PER_PLACE * model.engines * model.maxBatchWindows;
+  const line = new WindowLine(ahead, (window) => stream.run(window), onWindow);
+  try {
+    const decoded = await decode(clip, hearing, (window) => line.take(window), deps);
+    await line.finish();
+    const { queueMs, inferenceMs } = stream.timings();
+    observer.spent('queue', queueMs);
+    observer.spent('inference', inferenceMs);
+    return {
+      format: decoded.format,
+      facts: decoded.facts,
+      audioSeconds: decoded.heardSeconds,
+      windows: line.numTaken,
+      channels: decoded.heardChannels,
+    };
+  } finally {
+    stream.close();
+    await line.settled();
   }
-  const facts = measureAudio(waveform.samples);
-  return {
-    format,
-    facts,
-    audioSeconds: durationSeconds(waveform),
-    windows: windows.length,
-    channels: [0],
-  };
+}
+
+/** Windows between the decoder and whoever hears them: some at the engines at once, handed on in their order. */
+class WindowLine {
+  readonly #maxInHand: number;
+  readonly #run: (window: DecodedWindow) => Promise<WindowOutput>;
+  readonly #onWindow: (window: HeardWindow) => void | Promise<void>;
+  /** Each ends when its window was handed on, and those before it. */
+  readonly #inHand: Promise<void>[] = [];
+  #last: Promise<void> = Promise.resolve();
+  numTaken = 0;
+
+  constructor(
+    maxInHand: number,
+    run: (window: DecodedWindow) => Promise<WindowOutput>,
+    onWindow: (window: HeardWindow) => void | Promise<void>,
+  ) {
+    this.#maxInHand = maxInHand;
+    this.#run = run;
+    this.#onWindow = onWindow;
+  }
+
+  /** Takes a window in; comes back when there is room for the next. */
+  async take(window: DecodedWindow): Promise<void> {
+    this.numTaken += 1;
+    this.#last = this.#handOn(window, this.#run(window), this.#last);
+    // Who waits for it sees the failure; nobody may be waiting yet.
+    this.#last.catch(() => {});
+    this.#inHand.push(this.#last);
+    if (this.#inHand.length >= this.#maxInHand) await this.#inHand.shift();
+  }
+
+  /** Comes back when all windows were handed on. */
+  async finish(): Promise<void> {
+    await this.#last;
+  }
+
+  /** Comes back when nothing happens any more, whatever became of it. */
+  async settled(): Promise<void> {
+    await this.#last.catch(() => {});
+  }
+
+  async #handOn(
+    window: DecodedWindow,
+    ran: Promise<WindowOutput>,
+    before: Promise<void>,
+  ): Promise<void> {
+    const [output] = await Promise.all([ran, before]);
+    await this.#onWindow({ ...window, ...output });
+  }
 }
 
 async function decode(
   { path, bytes }: ClipFile,
-  { decoder, observer, signal }: AnalysisDeps,
-): Promise<{ waveform: Waveform; format: ClipFormat }> {
-  observer.enter('decode');
+  hearing: Hearing,
+  take: (window: DecodedWindow) => Promise<void>,
+  { decoder, model, observer, signal }: AnalysisDeps,
+): Promise<DecodedClip> {
   const startMs = performance.now();
+  const progress: { firstMs?: number; isRefused?: boolean } = {};
+  const onWindow = (window: DecodedWindow) => {
+    if (progress.firstMs === undefined) observer.enter('inference');
+    progress.firstMs ??= performance.now();
+    return take(window).catch((error: unknown) => {
+      progress.isRefused = true;
+      throw error;
+    });
+  };
+  observer.enter('decode');
   try {
     if (bytes === 0) throw new ServiceError('empty_audio', 'Expected an audio file, got 0 bytes');
-    const { waveform, format, resampleMs } = await decoder.decode(path, { signal });
-    // The wait for a free thread counts as decoding: otherwise it would show nowhere.
-    observer.spent('decode', performance.now() - startMs - resampleMs);
+    const decoded = await decoder.decode(path, planFor(hearing, model), { onWindow, signal });
+    const { decodeMs, resampleMs } = decoded;
+    // Until there is a window all waits for decoding, also for a thread: it would show nowhere else.
+    const untilFirstMs = (progress.firstMs ?? startMs) - startMs;
+    observer.spent('decode', Math.max(decodeMs, untilFirstMs - resampleMs));
     observer.spent('resample', resampleMs);
-    observer.decodeDone(format);
-    return { waveform, format };
+    observer.decodeDone(decoded.format, decoded.facts);
+    return decoded;
   } catch (error) {
-    observer.decodeFailed(error);
+    if (!progress.isRefused) observer.decodeFailed(error);
     throw error;
   }
+}
+
+function planFor(hearing: Hearing, { card }: Model): DecodePlan {
+  const { channel, startSeconds, endSeconds, short } = hearing;
+  const { sampleRate, windowSeconds, minSamples } = card;
+  return {
+    channel,
+    startSeconds,
+    endSeconds,
+    short,
+    grid: { sampleRate, windowSeconds, minSamples },
+  };
 }
 
 /** Runs `work` as a stage of its own. */

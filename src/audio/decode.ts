@@ -1,39 +1,55 @@
-import { MessageChannel } from 'node:worker_threads';
-import { Piscina } from 'piscina';
 import { entryPoint } from '../entry-point.js';
 import { ServiceError } from '../errors.js';
 import type { DecodedClip } from './decode-clip.js';
-import type { DecodeReply, DecodeTask } from './decode-worker.js';
+import { DecodeRun, ThreadLostError } from './decode-run.js';
+import { DecodeThread } from './decode-thread.js';
+import type { Ffmpeg } from './ffmpeg/ffmpeg.js';
+import type { DecodedWindow, HearingPlan } from './window-builder.js';
 
-export type { ClipFormat } from './decode-clip.js';
+export type { ClipFormat, DecodedClip } from './decode-clip.js';
+export type { DecodedWindow } from './window-builder.js';
 
-/** Turns clips on disk into waveforms, away from the event loop. */
+/** What of a clip is decoded, and the grid of its windows. */
+export type DecodePlan = Omit<HearingPlan, 'maxClipSeconds'>;
+
+/** Turns clips on disk into windows, away from the event loop. */
 export interface Decoder {
   /**
-   * Decodes one clip. Clips beyond the number of threads wait for their turn.
+   * Decodes one clip and hands its windows on while it is read.
+   *
+   * Clips wait for the threads in turn, but a clip whose windows are not taken lets others pass. A window that was
+   * handed on is not handed on again, whatever becomes of the thread.
    *
    * @param path of a file whose content decides what it is
-   * @throws ServiceError unsupported_format, undecodable_audio, empty_audio, clip_too_long, decode_budget_exceeded;
-   *   the signal's reason once it is aborted
+   * @param options `onWindow` may take its time; decoding stays a few windows ahead of it, no more
+   * @throws ServiceError unsupported_format, undecodable_audio, empty_audio, clip_too_long, clip_too_short,
+   *   range_outside_clip, invalid_value, decode_budget_exceeded; the signal's reason once it is aborted; what
+   *   `onWindow` throws
    */
-  decode(path: string, options: { signal?: AbortSignal }): Promise<DecodedClip>;
+  decode(path: string, plan: DecodePlan, options: DecodeOptions): Promise<DecodedClip>;
   /** Ends the threads and with them what they are doing. */
   close(): Promise<void>;
 }
 
+export interface DecodeOptions {
+  readonly onWindow: (window: DecodedWindow) => void | Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface DecoderOptions {
-  /** Clips that are decoded at the same time. */
   readonly threads: number;
-  /** Rate of the waveforms, in Hz. */
-  readonly targetSampleRate: number;
+  /** Longest clip that is decoded; where only its beginning is wanted, that. */
   readonly maxClipSeconds: number;
-  /** Time for one clip, from when a thread takes it up. */
+  /** Time for the work on one clip; waiting does not count. */
   readonly timeoutMs: number;
+  /** For what the built-in decoders lack; the decoder closes it. */
+  readonly ffmpeg?: Ffmpeg | undefined;
   /** Entry of the threads; another one stands in for it where their end is tested. */
   readonly worker?: URL;
 }
 
 const MAX_ATTEMPTS = 2; // a thread may end through no fault of its clip
+const MAX_FAILED_STARTS = 3;
 
 /** Starts the threads, which stay until the decoder is closed. */
 export function createDecoder(options: DecoderOptions): Decoder {
@@ -42,113 +58,97 @@ export function createDecoder(options: DecoderOptions): Decoder {
 
 class ThreadedDecoder implements Decoder {
   readonly #options: DecoderOptions;
-  readonly #pool: Piscina<DecodeTask, DecodeReply>;
-  readonly #runs = new Set<Run>();
-  #hasReplied = false;
-  #startFailure: Error | undefined;
-  #isClosed = false;
+  readonly #entry: URL;
+  readonly #threads = new Set<DecodeThread>();
+  readonly #waiting = new Set<DecodeRun>();
+  readonly #running = new Set<DecodeRun>();
+  #numFailedStarts = 0;
+  #failure: Error | undefined;
 
   constructor(options: DecoderOptions) {
     this.#options = options;
-    this.#pool = new Piscina({
-      filename: (options.worker ?? entryPoint('./decode-worker', import.meta.url)).href,
-      minThreads: options.threads,
-      maxThreads: options.threads,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      recordTiming: false,
-    });
-    this.#pool.on('error', (error: Error) => this.#onIdleThreadLost(error));
+    this.#entry = options.worker ?? entryPoint('./decode-worker', import.meta.url);
+    for (let count = 0; count < options.threads; count++) this.#startThread();
   }
 
-  async decode(path: string, { signal }: { signal?: AbortSignal }): Promise<DecodedClip> {
-    for (let attempt = 1; ; attempt++) {
-      signal?.throwIfAborted();
-      if (this.#startFailure) throw this.#startFailure;
-      if (this.#isClosed) throw new ServiceError('draining', 'The decoder is closed');
-      const reply = await this.#runOnce(path, signal);
-      if (reply) return clipOf(reply);
-      if (attempt === MAX_ATTEMPTS && !this.#isClosed) throw lostThreads();
+  async decode(path: string, plan: DecodePlan, options: DecodeOptions): Promise<DecodedClip> {
+    const { maxClipSeconds, timeoutMs, ffmpeg } = this.#options;
+    let numSkipped = 0;
+    const onWindow = async (window: DecodedWindow) => {
+      numSkipped += 1;
+      await options.onWindow(window);
+    };
+    for (let attempt = 1; ; ) {
+      const wholePlan = { ...plan, maxClipSeconds };
+      const task = { path, plan: wholePlan, numSkipped, timeoutMs, ffmpeg, onWindow };
+      try {
+        return await this.#run(new DecodeRun(task), options.signal);
+      } catch (error) {
+        if (!(error instanceof ThreadLostError)) throw error;
+        if (error.wasAtWork && attempt++ === MAX_ATTEMPTS) throw lostThreads();
+      }
     }
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#pool.destroy();
+    this.#fail(new ServiceError('draining', 'The decoder is closed'));
+    await Promise.all([...this.#threads].map((thread) => thread.kill()));
+    await this.#options.ffmpeg?.close();
   }
 
-  /** The thread's reply; undefined if the thread ended on its own. */
-  async #runOnce(path: string, signal?: AbortSignal): Promise<DecodeReply | undefined> {
-    const run = new Run(this.#options.timeoutMs, signal);
-    const { targetSampleRate, maxClipSeconds } = this.#options;
-    const task = { path, targetSampleRate, maxClipSeconds, started: run.port };
-    this.#runs.add(run);
+  async #run(run: DecodeRun, signal?: AbortSignal): Promise<DecodedClip> {
+    signal?.throwIfAborted();
+    if (this.#failure) throw this.#failure;
+    const abort = () => run.stop(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#waiting.add(run);
+    this.#dispatch();
     try {
-      const reply = await this.#pool.run(task, { signal: run.signal, transferList: [run.port] });
-      this.#hasReplied = true;
-      return reply;
-    } catch {
-      run.signal.throwIfAborted();
-      return undefined;
+      return await run.done;
     } finally {
-      this.#runs.delete(run);
-      run.end();
+      signal?.removeEventListener('abort', abort);
+      this.#waiting.delete(run);
+      this.#running.delete(run);
     }
   }
 
-  /** A thread that worked before is replaced; but where none could ever start, clips would wait for ever. */
-  #onIdleThreadLost(error: Error): void {
-    if (this.#hasReplied) return;
-    this.#startFailure = new Error('Decode threads cannot start', { cause: error });
-    for (const run of this.#runs) run.stop(this.#startFailure);
+  /** Clips go, first come first served, to the thread with the fewest clips at work. */
+  #dispatch(): void {
+    for (const run of this.#waiting) {
+      const [thread] = [...this.#threads]
+        .filter(({ hasPlace }) => hasPlace)
+        .sort((a, b) => a.numAtWork - b.numAtWork);
+      if (!thread) return;
+      this.#waiting.delete(run);
+      this.#running.add(run);
+      thread.run(run);
+    }
+  }
+
+  #startThread(): void {
+    const thread = new DecodeThread(this.#entry, () => this.#dispatch());
+    this.#threads.add(thread);
+    void thread.ended.then((error) => this.#onThreadEnd(thread, error));
+  }
+
+  /** A lost thread is replaced; but where none can start, clips would wait for ever. */
+  #onThreadEnd(thread: DecodeThread, cause: Error): void {
+    this.#threads.delete(thread);
+    if (this.#failure) return;
+    this.#numFailedStarts = thread.isReady ? 0 : this.#numFailedStarts + 1;
+    if (this.#numFailedStarts === MAX_FAILED_STARTS) {
+      this.#fail(new Error('Decode threads cannot start', { cause }));
+      return;
+    }
+    this.#startThread();
+    this.#dispatch();
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const run of [...this.#waiting, ...this.#running]) run.stop(error);
   }
 }
-
-/** One clip's turn in the pool: ends it when its time is over, the client is gone or there is no thread. */
-class Run {
-  readonly #channel = new MessageChannel();
-  readonly #controller = new AbortController();
-  readonly #client: AbortSignal | undefined;
-  readonly #onClientGone = () => this.stop(this.#client?.reason);
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(timeoutMs: number, client?: AbortSignal) {
-    this.#client = client;
-    client?.addEventListener('abort', this.#onClientGone);
-    // The thread says when it begins: waiting for it does not count.
-    this.#channel.port1.once('message', () => {
-      this.#timer = setTimeout(() => this.stop(overBudget(timeoutMs)), timeoutMs);
-    });
-  }
-
-  /** For the thread. */
-  get port(): MessageChannel['port2'] {
-    return this.#channel.port2;
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  stop(reason: unknown): void {
-    this.#controller.abort(reason);
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#client?.removeEventListener('abort', this.#onClientGone);
-    this.#channel.port1.close();
-  }
-}
-
-function clipOf(reply: DecodeReply): DecodedClip {
-  if ('clip' in reply) return reply.clip;
-  if ('failure' in reply) throw new Error(`The decode thread failed: ${reply.failure}`);
-  const { code, detail, extensions } = reply.problem;
-  throw new ServiceError(code, detail, { ...extensions });
-}
-
-const overBudget = (timeoutMs: number): ServiceError =>
-  new ServiceError('decode_budget_exceeded', `Expected to decode within ${timeoutMs} ms`);
 
 const lostThreads = (): ServiceError =>
   new ServiceError(

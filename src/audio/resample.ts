@@ -3,6 +3,8 @@ import type { ResampleFilter } from './resample-filter.js';
 
 /** Changes the rate of one mono signal that arrives in pieces of any size. */
 export interface Resampler {
+  /** Output samples for each second of the input: `toHz`, but where the ratio of the rates had to be rounded. */
+  readonly outputHz: number;
   /** Takes the next samples; returns the output samples that are ready, possibly none. */
   push(samples: Float32Array): Float32Array;
   /** Ends the signal; returns the rest. In all ceil(n * toHz / fromHz) samples come out for n. */
@@ -22,16 +24,18 @@ export function createResampler(rates: { fromHz: number; toHz: number }): Resamp
   for (const hz of [rates.fromHz, rates.toHz]) {
     if (!Number.isInteger(hz) || hz < 1) throw new RangeError(`Expected a rate in Hz, got ${hz}`);
   }
-  if (rates.fromHz === rates.toHz) return COPIER;
-  return new PolyphaseResampler(kernelFor(rates.fromHz, rates.toHz));
+  if (rates.fromHz === rates.toHz) return copier(rates.toHz);
+  return new PolyphaseResampler(kernelFor(rates.fromHz, rates.toHz), rates.fromHz);
 }
 
-const COPIER: Resampler = {
+const copier = (outputHz: number): Resampler => ({
+  outputHz,
   push: (samples) => samples.slice(),
   flush: () => new Float32Array(0),
-};
+});
 
 class PolyphaseResampler implements Resampler {
+  readonly outputHz: number;
   readonly #kernel: PolyphaseKernel;
   readonly #filter: ResampleFilter;
   /** Input not yet passed by; begins at the first sample under the filter of the next output. */
@@ -41,9 +45,10 @@ class PolyphaseResampler implements Resampler {
   #numIn = 0;
   #numOut = 0;
 
-  constructor(kernel: PolyphaseKernel) {
+  constructor(kernel: PolyphaseKernel, fromHz: number) {
     this.#kernel = kernel;
     this.#filter = kernel.filter;
+    this.outputHz = (fromHz * kernel.filter.phases) / kernel.filter.stride;
     this.#pending = new Float32Array(kernel.filter.taps + BLOCK_SAMPLES);
     // The first output is centred on the first sample: silence lies under the filter's first half.
     this.#numPending = kernel.filter.taps / 2 - 1;

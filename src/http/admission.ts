@@ -50,17 +50,25 @@ export class Admission {
     model.assertCanAdmit();
   }
 
-  /** The decoder, with the clips that it has in hand counted as windows on their way to `model`. */
+  /**
+   * The decoder, with each clip that it has in hand counted as a window on its way to `model`, until its first window
+   * is there and counts for itself.
+   */
   counting(decoder: Pick<Decoder, 'decode'>, model: Model): Pick<Decoder, 'decode'> {
-    const add = (clips: number) =>
-      this.#preparing.set(model, (this.#preparing.get(model) ?? 0) + clips);
     return {
-      async decode(path, options) {
-        add(1);
+      decode: async (path, plan, { onWindow, ...options }) => {
+        const forget = this.#prepare(model);
         try {
-          return await decoder.decode(path, options);
+          return await decoder.decode(path, plan, {
+            ...options,
+            onWindow(window) {
+              const taken = onWindow(window);
+              forget();
+              return taken;
+            },
+          });
         } finally {
-          add(-1);
+          forget();
         }
       },
     };
@@ -82,6 +90,18 @@ export class Admission {
       this.#uploads -= 1;
       metrics.uploadFinished(route);
     }
+  }
+
+  /** Counts a clip that is on its way to `model`. Returns what ends that, once. */
+  #prepare(model: Model): () => void {
+    const add = (clips: number) =>
+      this.#preparing.set(model, (this.#preparing.get(model) ?? 0) + clips);
+    let isCounted = true;
+    add(1);
+    return () => {
+      if (isCounted) add(-1);
+      isCounted = false;
+    };
   }
 
   #assertServing(): void {

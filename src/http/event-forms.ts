@@ -14,6 +14,9 @@ import { toEvent } from './event-reply.js';
 type Format = NonNullable<EventParameters['response_format']>;
 type EventForm = AnswerForm<'createEvents'>;
 
+/** The picture brings its own colours and its spectrogram, and may load nothing else. */
+const PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
 const FORMS: Readonly<Record<Exclude<Format, 'json'>, EventForm>> = {
   ndjson: eventLines,
   csv: tableForm('csv', 'text/csv; charset=utf-8; header=present', (events, { channel }) =>
@@ -34,9 +37,6 @@ const BY_MEDIA_TYPE: Readonly<Record<string, Format>> = {
   'image/svg+xml': 'svg',
   'image/png': 'png',
 };
-
-/** The picture brings its own colours and its spectrogram, and may load nothing else. */
-const PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 /**
  * The form that a request asks for by `response_format` or, without it, by `Accept`.

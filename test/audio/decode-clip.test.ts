@@ -1,16 +1,18 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type DecodedClip, decodeClip } from '../../src/audio/decode-clip.js';
 import { createResampler, joinSamples } from '../../src/audio/resample.js';
 import { ServiceError } from '../../src/errors.js';
 import { ClipFolder, fixturePath, isSameSignal, readFixture } from './clips.js';
 import { writeFlac } from './flac-writer.js';
 import { decibels, rootMeanSquare, tone } from './signals.js';
 import { writeWav } from './wav-writer.js';
+import { decodeWhole, type WholeClip } from './whole-clip.js';
 
-const LIMITS = { targetSampleRate: 16_000, maxClipSeconds: 600 };
+/** Windows of which each sample counts. */
+const grid = { sampleRate: 16_000, windowSeconds: 60, minSamples: 1 };
+const LIMITS = { grid, maxClipSeconds: 600 };
 const folder = new ClipFolder();
-const decode = (bytes: Uint8Array, limits = LIMITS) => decodeClip(folder.write(bytes), limits);
+const decode = (bytes: Uint8Array, limits = LIMITS) => decodeWhole(folder.write(bytes), limits);
 
 // Decoders tell of damage on the console.
 beforeAll(() => void vi.spyOn(console, 'error').mockReturnValue());
@@ -38,7 +40,7 @@ function throughRate(samples: Float32Array, hz: number): Float32Array {
 describe('one dog in all formats', () => {
   let reference: Float32Array;
   beforeAll(async () => {
-    reference = (await decodeClip(fixturePath('dog_44k_f32.wav'), LIMITS)).waveform.samples;
+    reference = (await decodeWhole(fixturePath('dog_44k_f32.wav'), LIMITS)).samples;
   });
 
   // Lossless ones differ by the resampler that made them; lossy ones by what they threw away.
@@ -54,18 +56,18 @@ describe('one dog in all formats', () => {
     { name: 'dog.opus', codec: 'opus', decoder: 'libopus', hz: 48_000, minSnr: 14 },
     { name: 'dog_32k.ogg', codec: 'vorbis', decoder: 'libvorbis', hz: 32_000, minSnr: 12 },
   ])('$name', async ({ name, codec, decoder, hz, minSnr }) => {
-    const { waveform, format } = await decodeClip(fixturePath(name), LIMITS);
+    const { samples, format } = await decodeWhole(fixturePath(name), LIMITS);
     const isStereo = name.includes('stereo'); // made with each channel at 0.7071
     const seconds = isStereo ? 2.5 : 220_544 / 44_100;
     expect(format).toMatchObject({ codec, decoder, sampleRate: hz, channels: isStereo ? 2 : 1 });
     expect(format.durationSeconds).toBeCloseTo(seconds, 3);
-    expect(waveform.samples.length).toBe(Math.ceil(Math.round(seconds * hz) * (16_000 / hz)));
+    expect(samples.length).toBe(Math.ceil(Math.round(seconds * hz) * (16_000 / hz)));
     const scaled = reference.map((value) => (isStereo ? value * Math.SQRT1_2 : value));
     const expected = hz < 16_000 ? throughRate(scaled, hz) : scaled;
-    const near = snr(waveform.samples, expected);
+    const near = snr(samples, expected);
     expect(near).toBeGreaterThan(minSnr);
     for (const shift of [-2, -1, 1, 2]) {
-      expect(snr(waveform.samples, expected, shift)).toBeLessThan(near - 6);
+      expect(snr(samples, expected, shift)).toBeLessThan(near - 6);
     }
   });
 });
@@ -85,7 +87,7 @@ describe('decodeClip', () => {
     const wav = await decode(
       writeWav({ kind: 's16', sampleRate: 44_100, channels: [samples, samples] }),
     );
-    expect(isSameSignal(flac.waveform.samples, wav.waveform.samples)).toBe(true);
+    expect(isSameSignal(flac.samples, wav.samples)).toBe(true);
     expect(wav.format).toEqual({
       container: 'wav',
       codec: 'pcm_s16le',
@@ -99,7 +101,7 @@ describe('decodeClip', () => {
   it('stays within full scale where the filter rings', async () => {
     const square = Float32Array.from({ length: 8_000 }, (_, index) => (index % 100 < 50 ? 1 : -1));
     const wav = writeWav({ kind: 'f32', sampleRate: 44_100, channels: [square] });
-    const { samples } = (await decode(wav)).waveform;
+    const { samples } = await decode(wav);
     expect(Math.max(...samples)).toBe(1);
     expect(Math.min(...samples)).toBe(-1);
   });
@@ -107,7 +109,7 @@ describe('decodeClip', () => {
   it('takes what is not a number for silence', async () => {
     const wild = Float32Array.of(0.25, Number.NaN, Number.POSITIVE_INFINITY, -1e38, 0.5);
     const wav = writeWav({ kind: 'f32', sampleRate: 16_000, channels: [wild] });
-    expect((await decode(wav)).waveform.samples).toEqual(Float32Array.of(0.25, 0, 1, -1, 0.5));
+    expect((await decode(wav)).samples).toEqual(Float32Array.of(0.25, 0, 1, -1, 0.5));
   });
 
   it('goes on at another rate where a stream does', async () => {
@@ -116,24 +118,24 @@ describe('decodeClip', () => {
       return writeFlac({ sampleRate, bits: 16, channels, blockSamples: 1_000 });
     };
     const both = Buffer.concat([flac(16_000), flac(32_000).subarray(42)]);
-    const { waveform, format } = await decode(both);
+    const { samples, format } = await decode(both);
     expect(format).toMatchObject({ sampleRate: 16_000, durationSeconds: 2 * seconds });
-    expect(waveform.samples).toHaveLength(16_000);
-    const again = waveform.samples.subarray(8_000);
-    expect(snr(again, waveform.samples.subarray(0, 8_000))).toBeGreaterThan(60);
+    expect(samples).toHaveLength(16_000);
+    const again = samples.subarray(8_000);
+    expect(snr(again, samples.subarray(0, 8_000))).toBeGreaterThan(60);
   });
 
   it('decodes each link of a chain by its own headers', async () => {
     const links = [readFixture('dog.ogg'), readFixture('dog_32k.ogg')];
-    const { waveform, format } = await decode(Buffer.concat(links));
+    const { samples, format } = await decode(Buffer.concat(links));
     expect(format).toMatchObject({ sampleRate: 44_100 });
     expect(format.durationSeconds).toBeCloseTo(220_544 / 44_100 + 160_032 / 32_000, 9);
-    const alone = (await decode(links[1]!)).waveform.samples;
-    expect(isSameSignal(waveform.samples.subarray(-alone.length), alone)).toBe(true);
+    const alone = (await decode(links[1]!)).samples;
+    expect(isSameSignal(samples.subarray(-alone.length), alone)).toBe(true);
   });
 
   it('reports what decoding and resampling took', async () => {
-    const { decodeMs, resampleMs } = await decodeClip(fixturePath('rooster.ogg'), LIMITS);
+    const { decodeMs, resampleMs } = await decodeWhole(fixturePath('rooster.ogg'), LIMITS);
     expect(decodeMs).toBeGreaterThan(0);
     expect(resampleMs).toBeGreaterThan(0);
   });
@@ -153,7 +155,7 @@ describe('decodeClip', () => {
     ['dog_opus.webm', 'webm', 'opus'],
     ['dog_22k_ima.wav', 'wav', 'adpcm_ima_wav'],
   ])('names what %s is and what would decode it', async (name, container, codec) => {
-    await expect(decodeClip(fixturePath(name), LIMITS)).rejects.toMatchObject({
+    await expect(decodeWhole(fixturePath(name), LIMITS)).rejects.toMatchObject({
       code: 'unsupported_format',
       message: expect.stringContaining(`got ${codec} in ${container}, which is not supported yet`),
       extensions: {
@@ -221,7 +223,7 @@ describe('damaged clips', () => {
         for (const [offset, value] of changes) damaged[offset] = value;
         const decoded = await outcome(damaged);
         const isSound = (value: number) => value >= -1 && value <= 1;
-        if (decoded) expect(decoded.waveform.samples.every(isSound)).toBe(true);
+        if (decoded) expect(decoded.samples.every(isSound)).toBe(true);
       }),
       { numRuns: 20 },
     );
@@ -238,7 +240,7 @@ describe('damaged clips', () => {
   });
 
   /** The clip, or undefined if it was refused; anything but a refusal by name fails. */
-  async function outcome(bytes: Uint8Array): Promise<DecodedClip | undefined> {
+  async function outcome(bytes: Uint8Array): Promise<WholeClip | undefined> {
     try {
       return await decode(bytes);
     } catch (error) {

@@ -1,9 +1,11 @@
 import type { Request } from 'express';
 import { expect, test } from 'vitest';
+import type { DecodedClip, DecodedWindow, Decoder } from '../../src/audio/decode.js';
 import { ServiceError } from '../../src/errors.js';
 import { Admission } from '../../src/http/admission.js';
 import { Lifecycle } from '../../src/http/lifecycle.js';
 import type { Model } from '../../src/inference/model-registry.js';
+import { WHOLE_PLAN } from '../audio/whole-clip.js';
 
 const QUEUE_MAX_WINDOWS = 3;
 
@@ -88,10 +90,27 @@ test('clips in decoding have places in the queue of their model, and of no other
   const ends: (() => void)[] = [];
   const decode = () => new Promise<never>((_resolve, reject) => ends.push(() => reject('end')));
   const counted = gate.counting({ decode }, model);
-  const decoding = [counted.decode('a', {}), counted.decode('b', {})];
+  const start = () => counted.decode('a', WHOLE_PLAN, { onWindow() {} });
+  const decoding = [start(), start()];
   expect(codeOf(() => gate.assertWorkPlace(model))).toBe('overloaded');
   expect(codeOf(() => gate.assertWorkPlace(other))).toBeUndefined();
   for (const end of ends) end();
   await Promise.allSettled(decoding);
   expect(codeOf(() => gate.assertWorkPlace(model))).toBeUndefined();
+});
+
+test('a clip in decoding counts until its first window counts for itself', async () => {
+  const { gate } = createGate();
+  const model = modelWith(QUEUE_MAX_WINDOWS - 1);
+  const codes: (string | undefined)[] = [];
+  const decode: Decoder['decode'] = async (_path, _plan, { onWindow }) => {
+    for (let count = 0; count < 2; count++) await onWindow({} as DecodedWindow);
+    return {} as DecodedClip;
+  };
+  const counted = gate.counting({ decode }, model);
+  const onWindow = () => {
+    codes.push(codeOf(() => gate.assertWorkPlace(model)));
+  };
+  await counted.decode('a', WHOLE_PLAN, { onWindow });
+  expect(codes).toEqual(['overloaded', undefined]);
 });

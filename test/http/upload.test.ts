@@ -267,7 +267,7 @@ describe('nothing is left in the spool', () => {
     let signal: AbortSignal | undefined;
     const decoder = {
       // Never done: only its signal ends it.
-      decode: (_path: string, options: { signal?: AbortSignal }) =>
+      decode: (_path: string, _plan: unknown, options: { signal?: AbortSignal | undefined }) =>
         new Promise<never>((_resolve, reject) => {
           signal = options.signal;
           signal?.addEventListener('abort', () => reject(signal?.reason));
