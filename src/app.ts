@@ -12,6 +12,7 @@ import { allowCrossOrigin } from './http/cors.js';
 import { docsRoutes } from './http/docs-route.js';
 import { embedRoute } from './http/embed-route.js';
 import { errorHandler, notFound } from './http/error-handler.js';
+import { eventRoute } from './http/event-route.js';
 import type { Lifecycle } from './http/lifecycle.js';
 import { getModelRoute, listLabelsRoute, listModelsRoute } from './http/model-routes.js';
 import type { OpenApiDocument } from './http/openapi-document.js';
@@ -105,7 +106,7 @@ function addAudioRoutes(app: Express, deps: AppDeps): void {
   };
   route(app, '/v1/tags', { post: tagRoute({ ...audio, ontology: deps.ontology }) });
   route(app, '/v1/embeddings', { post: embedRoute(audio) });
-  route(app, '/v1/events', { post: plannedRoute('Events') });
+  route(app, '/v1/events', { post: eventRoute(audio) });
   route(app, '/v1/tokens', { post: plannedRoute('Tokens') });
   const models = { registry, parseParameters };
   route(app, '/v1/models', { get: listModelsRoute(models) });

@@ -85,7 +85,7 @@ class EventsByChannel {
     const levels = toRowLevels(window.samples, { rows: window.rows, rowSamples });
     const rows = scores.map((row, i) => ({
       scores: row,
-      levelDbfs: levels[i] ?? -Infinity,
+      levelDbfs: levels[i] ?? 0,
       // Every window has its own place on the source's clock, so no error adds up.
       startSeconds: window.startSeconds + i * ROW_SECONDS,
       endSeconds: window.startSeconds + (i + 1) * ROW_SECONDS,

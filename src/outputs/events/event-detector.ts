@@ -89,8 +89,9 @@ export class EventDetector {
     const isSilent = levelDbfs < minLevelDbfs;
     return this.#eventsOf((track, i) => {
       const isMute = isSilent && labels[i]?.mid !== SILENCE_MID;
-      const [decisive = 0, score = 0] = isMute ? [] : [smooth[i], scores[i]];
-      return track.push({ ...times, decisive, score });
+      // Below any threshold, be it 0.
+      if (isMute) return track.push({ ...times, decisive: -Infinity, score: 0 });
+      return track.push({ ...times, decisive: smooth[i] ?? 0, score: scores[i] ?? 0 });
     });
   }
 

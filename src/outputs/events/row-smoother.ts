@@ -2,7 +2,7 @@
 export interface Row {
   /** (labels) as the model gave them. */
   readonly scores: Float32Array;
-  /** Level of the sound in it, in dBFS; -Infinity for digital silence. */
+  /** Level of the sound in it, in dBFS. */
   readonly levelDbfs: number;
   /** On the clock of the recording; the next row starts where this one ends. */
   readonly startSeconds: number;

@@ -106,7 +106,7 @@ describe('one label', () => {
         [1, 1],
         [1, 1],
       ],
-      { levelsDbfs: [-10, -81, -Infinity] },
+      { levelsDbfs: [-10, -81, -200] },
     );
     const events = detect(optionsOf({ labels, minLevelDbfs: -80 }), rows);
     expect(events.map(({ label, end_seconds }) => [label, end_seconds])).toEqual([
