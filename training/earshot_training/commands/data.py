@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from earshot_training.audio.waveform import AudioError, read_waveform
+from earshot_training.commands.data_pack import add_pack_parsers
 from earshot_training.commands.data_select import add_select_parser
 from earshot_training.commands.options import MANIFEST, SubCommands
 from earshot_training.data.audio_csv import AudioCsv, class_map, parse_folds, read_audio_csv
@@ -47,6 +48,7 @@ def add_parser(commands: SubCommands) -> None:
     merge.add_argument("--out", type=Path, required=True, metavar=MANIFEST)
     merge.set_defaults(run=merge_manifests)
     add_select_parser(actions)
+    add_pack_parsers(actions)
 
 
 def _add_reader(actions: SubCommands, name: str, of_what: str) -> argparse.ArgumentParser:

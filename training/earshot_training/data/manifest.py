@@ -48,12 +48,17 @@ assert set(FIELD_TYPES) == {field.name for field in fields(Clip)}
 def write_manifest(path: Path, clips: Iterable[Clip]) -> int:
     """Write the clips as JSON lines, paths relative to the manifest; returns how many."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = path.parent.resolve()
-    lines = [json.dumps(_to_row(clip, folder), ensure_ascii=False) for clip in clips]
+    text = manifest_text(clips, path.parent)
     unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, path)
-    return len(lines)
+    return text.count("\n")
+
+
+def manifest_text(clips: Iterable[Clip], folder: Path) -> str:
+    """Make the text of a manifest that lies in `folder`: a line for each clip."""
+    rows = (_to_row(clip, folder.resolve()) for clip in clips)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def read_manifest(path: Path) -> tuple[Clip, ...]:
