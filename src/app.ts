@@ -13,8 +13,9 @@ import { docsRoutes } from './http/docs-route.js';
 import { embedRoute } from './http/embed-route.js';
 import { errorHandler, notFound } from './http/error-handler.js';
 import { eventRoute } from './http/event-route.js';
+import { listLabelsRoute } from './http/label-routes.js';
 import type { Lifecycle } from './http/lifecycle.js';
-import { getModelRoute, listLabelsRoute, listModelsRoute } from './http/model-routes.js';
+import { getModelRoute, listModelsRoute } from './http/model-routes.js';
 import type { OpenApiDocument } from './http/openapi-document.js';
 import {
   infoRoute,
@@ -111,7 +112,7 @@ function addAudioRoutes(app: Express, deps: AppDeps): void {
   const models = { registry, parseParameters };
   route(app, '/v1/models', { get: listModelsRoute(models) });
   route(app, '/v1/models/:name', { get: getModelRoute(models) });
-  route(app, '/v1/labels', { get: listLabelsRoute(models) });
+  route(app, '/v1/labels', { get: listLabelsRoute({ ...models, ontology: deps.ontology }) });
   const { version } = openApi.info;
   route(app, '/v1/info', { get: infoRoute({ ...deps, version, parseParameters }) });
 }

@@ -2,6 +2,7 @@
 const PROBLEMS = {
   malformed_request: { status: 400, title: 'The request is not HTTP as the service knows it' },
   malformed_multipart: { status: 400, title: 'The multipart body is malformed' },
+  malformed_json: { status: 400, title: 'The JSON body is malformed' },
   missing_file: { status: 400, title: 'No audio was sent' },
   unknown_parameter: { status: 400, title: 'Unknown parameter' },
   conflicting_parameters: { status: 400, title: 'Parameters exclude each other' },

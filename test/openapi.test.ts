@@ -36,7 +36,12 @@ test('the version is that of the package', () => {
 
 test('a form takes the parameters of the query, and files', () => {
   const withForms = operationsOf(openApi).filter(({ operation }) => operation.requestBody);
-  expect(withForms.map(({ path }) => path)).toEqual(['/v1/tags', '/v1/embeddings']);
+  expect(withForms.map(({ path }) => path)).toEqual([
+    '/v1/tags',
+    '/v1/embeddings',
+    '/v1/events',
+    '/v1/tokens',
+  ]);
   for (const { operation } of withForms) {
     const parameters = (operation.parameters ?? []).map(
       (parameter) => resolveReference(openApi, parameter) as OpenApiParameter,
@@ -49,5 +54,7 @@ test('a form takes the parameters of the query, and files', () => {
     expect(fields).toEqual(
       Object.fromEntries(parameters.map(({ name, schema }) => [name, schema])),
     );
+    const inJson = content['application/json']?.schema.properties;
+    if (inJson) expect(inJson).toEqual({ ...fields, input: expect.anything() });
   }
 });

@@ -4,7 +4,7 @@ import { ServiceError } from '../errors.js';
 import type { Model } from '../inference/model.js';
 import type { Metrics } from '../metrics.js';
 import type { Lifecycle } from './lifecycle.js';
-import { FORM_OVERHEAD_BYTES, fileTooLarge } from './upload.js';
+import { fileTooLarge, maxBodyBytes } from './upload.js';
 
 export interface AdmissionOptions {
   readonly maxUploads: number;
@@ -113,7 +113,7 @@ export class Admission {
   #assertLength(request: Request): void {
     const { maxUploadBytes } = this.#options;
     const declaredBytes = Number(request.get('Content-Length') ?? 0);
-    if (declaredBytes > maxUploadBytes + FORM_OVERHEAD_BYTES) throw fileTooLarge(maxUploadBytes);
+    if (declaredBytes > maxBodyBytes(request, maxUploadBytes)) throw fileTooLarge(maxUploadBytes);
   }
 }
 

@@ -33,6 +33,7 @@ const npyForm: AnswerForm<'createEmbeddings'> = {
 const embedEndpoint: AudioEndpoint<'createEmbeddings', EmbeddedClip> = {
   operation: 'createEmbeddings',
   route: '/v1/embeddings',
+  takesJson: true,
   check: (parameters, { card }) => void toEmbeddingOptions(parameters, card),
   form: ({ encoding_format: format }) => (format === 'npy' ? npyForm : undefined),
   analyze: (clip, parameters, deps) =>

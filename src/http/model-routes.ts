@@ -29,44 +29,9 @@ export function getModelRoute({ registry, parseParameters }: ModelRouteDeps): Re
   };
 }
 
-/** GET /v1/labels */
-export function listLabelsRoute({ registry, parseParameters }: ModelRouteDeps): RequestHandler {
-  return (request, response) => {
-    const { model, q, trained } = parseParameters('listLabels', request.query);
-    const { card } = registry.get(model);
-    const data = card.labels
-      .filter((label) => trained === undefined || label.trained === trained)
-      .filter((label) => q === undefined || isFoundBy(label, q))
-      .map(toLabel);
-    const reply: Schemas['LabelList'] = {
-      object: 'list',
-      model: card.name,
-      total: data.length,
-      data,
-    };
-    response.json(reply);
-  };
-}
-
 /** What a reply says of a provider: not the detail, which may name paths of the machine. */
 export function toProvider({ requested, active, reason }: ProviderState): Schemas['Provider'] {
   return { requested, active, reason: reason ?? null };
-}
-
-function isFoundBy({ name, mid }: Label, text: string): boolean {
-  return mid === text || name.toLowerCase().includes(text.toLowerCase());
-}
-
-function toLabel(label: Label): Schemas['Label'] {
-  return {
-    label: label.name,
-    mid: label.mid,
-    class_index: label.classIndex,
-    trained: label.trained,
-    positives: label.positives,
-    average_precision: label.averagePrecision,
-    threshold: label.threshold,
-  };
 }
 
 function toModel(model: Model, registry: ModelRegistry): Schemas['Model'] {

@@ -478,7 +478,11 @@ export interface components {
             embedding?: components["schemas"]["Vector"];
             channels?: components["schemas"]["TagChannels"];
             usage: components["schemas"]["Usage"];
-        } & (unknown | unknown);
+        } & ({
+            tags: unknown;
+        } | {
+            channels: unknown;
+        });
         AudioTagsEntry: {
             /** @description Place of the file in the request */
             index: number;
@@ -493,7 +497,11 @@ export interface components {
             embedding?: components["schemas"]["Vector"];
             channels?: components["schemas"]["TagChannels"];
             usage: components["schemas"]["Usage"];
-        } & (unknown | unknown);
+        } & ({
+            tags: unknown;
+        } | {
+            channels: unknown;
+        });
         /** @description A file that could not be answered */
         ProblemEntry: {
             index: number;
@@ -856,6 +864,8 @@ export interface components {
         Label: {
             label: string;
             mid: string;
+            /** @description AudioSet's; `null` for a label that is not in its ontology */
+            description: string | null;
             class_index: number;
             /** @description Had positives in training; only such labels become tags */
             trained: boolean;
@@ -865,6 +875,27 @@ export interface components {
             average_precision: number | null;
             /** @description Suggested threshold of this label */
             threshold: number | null;
+            /** @description MIDs of what it is a kind of in the AudioSet ontology, be they labels or headings */
+            parents: string[];
+            /** @description MIDs of its kinds */
+            children: string[];
+        };
+        LabelTreeNode: {
+            /** @description Name of the label or heading */
+            label: string;
+            mid: string;
+            /** @description `null` for a heading, and for a label that is only shown for what is below it */
+            class_index: number | null;
+            trained: boolean;
+            children: components["schemas"]["LabelTreeNode"][];
+        };
+        LabelTree: {
+            /** @constant */
+            object: "tree";
+            model: string;
+            /** @description Number of labels that are kept */
+            total: number;
+            data: components["schemas"]["LabelTreeNode"][];
         };
         LabelList: {
             /** @constant */
@@ -889,6 +920,11 @@ export interface components {
             }[];
             /** @description What can be decoded here */
             formats: string[];
+            /** @description Programs outside of the service that decode what it does not */
+            decoders: {
+                /** @description Version of ffmpeg; `null` where there is none, and clips that need it are refused */
+                ffmpeg: string | null;
+            };
             limits: {
                 /** @description All files of a request together */
                 max_upload_bytes: number;
@@ -915,7 +951,7 @@ export interface components {
             status: "live" | "ready";
         };
         /** @enum {string} */
-        ProblemCode: "malformed_request" | "malformed_multipart" | "missing_file" | "unknown_parameter" | "conflicting_parameters" | "unauthorized" | "not_found" | "unknown_model" | "method_not_allowed" | "upload_timeout" | "file_too_large" | "clip_too_long" | "too_many_files" | "unsupported_format" | "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "range_outside_clip" | "invalid_value" | "headers_too_large" | "overloaded" | "client_concurrency" | "rate_limited" | "internal" | "inference_failed" | "not_ready" | "draining" | "engine_unavailable" | "deadline_exceeded" | "storage_full";
+        ProblemCode: "malformed_request" | "malformed_multipart" | "malformed_json" | "missing_file" | "unknown_parameter" | "conflicting_parameters" | "unauthorized" | "not_found" | "unknown_model" | "method_not_allowed" | "upload_timeout" | "file_too_large" | "clip_too_long" | "too_many_files" | "unsupported_format" | "undecodable_audio" | "decode_budget_exceeded" | "empty_audio" | "clip_too_short" | "range_outside_clip" | "invalid_value" | "headers_too_large" | "overloaded" | "client_concurrency" | "rate_limited" | "internal" | "inference_failed" | "not_ready" | "draining" | "engine_unavailable" | "deadline_exceeded" | "storage_full";
         /** @description RFC 9457. Further members depend on the code. */
         Problem: {
             type: string;
@@ -954,7 +990,7 @@ export interface components {
         };
     };
     responses: {
-        /** @description `malformed_multipart`, `missing_file`, `unknown_parameter` or `conflicting_parameters` */
+        /** @description `malformed_multipart`, `malformed_json`, `missing_file`, `unknown_parameter` or `conflicting_parameters` */
         BadUpload: {
             headers: {
                 [name: string]: unknown;
@@ -974,7 +1010,7 @@ export interface components {
                     /** @constant */
                     status?: 400;
                     /** @enum {unknown} */
-                    code?: "malformed_multipart" | "missing_file" | "unknown_parameter" | "conflicting_parameters";
+                    code?: "malformed_multipart" | "malformed_json" | "missing_file" | "unknown_parameter" | "conflicting_parameters";
                 };
             };
         };
@@ -1533,6 +1569,29 @@ export interface operations {
                     short?: components["schemas"]["Short"];
                     timeout_ms?: components["schemas"]["TimeoutMs"];
                 };
+                /**
+                 * @example {
+                 *       "input": "data:audio/wav;base64,UklGRiQAAABXQVZF",
+                 *       "model": "earshot-first",
+                 *       "encoding_format": "base64"
+                 *     }
+                 */
+                "application/json": {
+                    /** @description The recording as a data URI, or a list of them. The content decides what it is, not the media type of the URI. */
+                    input: string | string[];
+                    model?: components["schemas"]["ModelName"];
+                    granularity?: components["schemas"]["Granularity"];
+                    pooling?: components["schemas"]["Pooling"];
+                    normalize?: components["schemas"]["Normalize"];
+                    encoding_format?: components["schemas"]["EncodingFormat"];
+                    dtype?: components["schemas"]["Dtype"];
+                    dimensions?: components["schemas"]["Dimensions"];
+                    start_seconds?: components["schemas"]["StartSeconds"];
+                    end_seconds?: components["schemas"]["EndSeconds"];
+                    channel?: components["schemas"]["Channel"];
+                    short?: components["schemas"]["Short"];
+                    timeout_ms?: components["schemas"]["TimeoutMs"];
+                };
                 "application/octet-stream": components["schemas"]["AudioBytes"];
                 "audio/*": components["schemas"]["AudioBytes"];
             };
@@ -1935,12 +1994,22 @@ export interface operations {
                 /** @description Name of a loaded model. Without it the default one answers. */
                 model?: components["parameters"]["Model"];
                 /**
-                 * @description Keep labels whose name contains this text (case does not matter) or whose MID equals it
+                 * @description Keep labels in whose name each word of this text starts a word (case and accents do not matter), or whose MID it is
                  * @example dog
                  */
                 q?: string;
+                /**
+                 * @description Keep the label with this MID
+                 * @example /m/0bt9lr
+                 */
+                mid?: string;
                 /** @description Keep labels that the model was (`true`) or was not (`false`) trained on */
                 trained?: boolean;
+                /**
+                 * @description With `1` the labels that are kept stand in the AudioSet ontology: its roots with all that leads to a label nested below them. A label
+                 *     with several parents stands under each.
+                 */
+                tree?: "0" | "1" | "false" | "true";
             };
             header?: never;
             path?: never;
@@ -1948,31 +2017,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The labels, in the order of their class indices */
+            /** @description The labels, in the order of their class indices, or as a tree */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "object": "list",
-                     *       "model": "earshot-first",
-                     *       "total": 527,
-                     *       "data": [
-                     *         {
-                     *           "label": "Dog",
-                     *           "mid": "/m/0bt9lr",
-                     *           "class_index": 74,
-                     *           "trained": true,
-                     *           "positives": 24,
-                     *           "average_precision": 0.71,
-                     *           "threshold": 0.42
-                     *         }
-                     *       ]
-                     *     }
-                     */
-                    "application/json": components["schemas"]["LabelList"];
+                    "application/json": components["schemas"]["LabelList"] | components["schemas"]["LabelTree"];
                 };
             };
             400: components["responses"]["UnknownParameter"];

@@ -6,6 +6,7 @@ import type { ClipFile } from '../analyze/hear.js';
 import { ServiceError } from '../errors.js';
 import type { Clock } from '../inference/clock.js';
 import { abortable } from './abortable.js';
+import { readJsonBody } from './json-body.js';
 import { ClientGoneError } from './problem.js';
 import type { Spool } from './spool.js';
 import { UploadPace } from './upload-pace.js';
@@ -22,9 +23,15 @@ export interface UploadLimits {
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** Room for form fields, part heads and boundaries beside the files. */
-export const FORM_OVERHEAD_BYTES = 512 * 1024;
+const FORM_OVERHEAD_BYTES = 512 * 1024;
 const FILE_FIELDS = ['file', 'audio'];
 const MAX_FIELDS = 24;
+
+/** Most bytes of a body: base64, in which JSON carries files, is a third longer. */
+export function maxBodyBytes(request: Request, maxUploadBytes: number): number {
+  const maxFileBytes = isJson(request) ? Math.ceil((maxUploadBytes * 4) / 3) : maxUploadBytes;
+  return maxFileBytes + FORM_OVERHEAD_BYTES;
+}
 
 /** The files of one request. `remove` must be called in every case. */
 export class Upload {
@@ -56,7 +63,8 @@ export class Upload {
    * @throws ServiceError · ClientGoneError
    */
   async receive(request: Request, response: Response, options: ReceiveOptions): Promise<void> {
-    const { limits, clock, onBytes } = options;
+    const { limits, clock, takesJson, onBytes } = options;
+    const maxBytes = maxBodyBytes(request, limits.maxUploadBytes);
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(timedOut(limits)), limits.uploadTimeoutMs);
     const pace = new UploadPace({
@@ -67,13 +75,13 @@ export class Upload {
     const signal = AbortSignal.any([options.signal, stop.signal]);
     // Every file that is being written listens to it.
     setMaxListeners(0, signal);
-    const reading = { request, response, limits, stop, signal };
+    const reading = { request, response, limits, takesJson, stop, signal };
     let numBodyBytes = 0;
     request.on('data', (piece: Buffer) => {
       numBodyBytes += piece.length;
       pace.received(piece.length);
       onBytes(piece.length);
-      if (numBodyBytes > limits.maxUploadBytes + FORM_OVERHEAD_BYTES) stop.abort(this.#tooLarge());
+      if (numBodyBytes > maxBytes) stop.abort(this.#tooLarge());
     });
     if (request.get('Expect')?.toLowerCase() === '100-continue') response.writeContinue();
     try {
@@ -95,10 +103,17 @@ export class Upload {
     await Promise.all(this.#files.map(({ path }) => this.#spool.remove(path)));
   }
 
-  async #readBody({ request, signal }: Reading): Promise<void> {
-    if (request.is(['json', '+json'])) throw jsonSent();
+  async #readBody(reading: Reading): Promise<void> {
+    const { request, takesJson, signal } = reading;
+    if (isJson(request) && !takesJson) throw jsonSent();
     if (!hasBody(request)) throw nothingSent();
-    await this.#store(request, signal);
+    if (isJson(request)) await this.#readJson(reading);
+    else await this.#store(request, signal);
+  }
+
+  async #readJson({ request, limits: { maxFiles }, signal }: Reading): Promise<void> {
+    const store = (bytes: Readable) => this.#store(bytes, signal);
+    this.#fields = await readJsonBody(request, { store, maxFiles, maxFields: MAX_FIELDS });
   }
 
   async #readForm({ request, response, limits, stop, signal }: Reading): Promise<void> {
@@ -151,11 +166,14 @@ export class Upload {
 interface ReceiveOptions {
   readonly limits: UploadLimits;
   readonly clock: Clock;
+  /** Whether files may come as data URIs in JSON. */
+  readonly takesJson: boolean;
   readonly signal: AbortSignal;
   readonly onBytes: (bytes: number) => void;
 }
 
 interface Reading {
+  readonly takesJson: boolean;
   readonly request: Request;
   readonly response: Response;
   readonly limits: UploadLimits;
@@ -166,6 +184,10 @@ interface Reading {
 /** Whether the request brings a body at all, be it of unknown length. */
 function hasBody(request: Request): boolean {
   return 'transfer-encoding' in request.headers || Number(request.get('Content-Length') ?? 0) > 0;
+}
+
+function isJson(request: Request): boolean {
+  return Boolean(request.is(['json', '+json']));
 }
 
 function isMultipart(request: Request): boolean {

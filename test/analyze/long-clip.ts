@@ -29,7 +29,7 @@ export function longClip(): Buffer {
       ]),
     ),
   );
-  return writeWav({ kind: 'f32', sampleRate: SAMPLE_RATE, channels });
+  return writeWav({ kind: 's16', sampleRate: SAMPLE_RATE, channels });
 }
 
 /** Bytes as a file of its own, for as long as `work` takes. */
