@@ -29,8 +29,6 @@ export interface AudioEndpoint<Op extends AudioOperation, T extends HeardClip> {
   readonly route: string;
   /** Whether files may come as data URIs in JSON. */
   readonly takesJson?: boolean;
-  /** Whether files may come as data URIs in JSON. */
-  readonly takesJson?: boolean;
   /** @throws ServiceError `invalid_value`: what openapi.yaml cannot say, since it depends on the model */
   check?(parameters: ParametersOf<Op>, model: Model): void;
   /** The form that the client wants in place of JSON. */
