@@ -1,8 +1,11 @@
-import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import { renderAsync } from '@resvg/resvg-js';
 
-const FONT = createRequire(import.meta.url).resolve(
-  '@expo-google-fonts/atkinson-hyperlegible/400Regular/AtkinsonHyperlegible_400Regular.ttf',
+const FONT_FAMILY = 'Atkinson Hyperlegible';
+const FONT_FILE = fileURLToPath(
+  import.meta.resolve(
+    '@expo-google-fonts/atkinson-hyperlegible/400Regular/AtkinsonHyperlegible_400Regular.ttf',
+  ),
 );
 
 /**
@@ -11,9 +14,7 @@ const FONT = createRequire(import.meta.url).resolve(
  * The font comes with the service, so that the picture is the same on every machine.
  */
 export async function renderPng(svg: string): Promise<Buffer> {
-  const font = { fontFiles: [FONT], loadSystemFonts: false, defaultFontFamily: FONT_FAMILY };
+  const font = { fontFiles: [FONT_FILE], loadSystemFonts: false, defaultFontFamily: FONT_FAMILY };
   const image = await renderAsync(svg, { font, logLevel: 'off' });
   return image.asPng();
 }
-
-const FONT_FAMILY = 'Atkinson Hyperlegible';
