@@ -13,9 +13,9 @@ import {
 } from './hear.js';
 
 /** What one vector stands for. */
-export type Granularity = 'clip' | 'window' | 'row';
+type Granularity = 'clip' | 'window' | 'row';
 /** How the rows of a clip or window make one vector. */
-export type Pooling = 'mean' | 'max';
+type Pooling = 'mean' | 'max';
 
 export interface EmbeddingOptions {
   readonly hearing: Omit<Hearing, 'outputs'>;

@@ -12,7 +12,7 @@ export interface OntologyNode {
 
 /** What kind of sound is what: a directed graph without circles. MIDs that it does not know have no relatives. */
 export interface Ontology {
-  /** In the order of its file: from the general to the particular. */
+  /** In the order of its file. */
   readonly nodes: readonly OntologyNode[];
   get(mid: string): OntologyNode | undefined;
   /** All that it is a kind of, itself left out. */

@@ -1,9 +1,11 @@
 /** What POST /v1/embeddings answers to its parameters, and to JSON. */
+import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { longClip } from '../analyze/long-clip.js';
 import { parseNpy } from '../outputs/npy-reader.js';
 import {
   clip,
+  openFullDisk,
   openWorkshop,
   startService,
   type TestService,
@@ -201,6 +203,24 @@ describe('refused', () => {
   });
 });
 
+test('more numbers than a reply may hold are refused, also where each recording alone would fit', async () => {
+  const wide = { rows: 1, values: { clip_embedding: new Float32Array(2 ** 23) } };
+  const model = workshop.registry.get();
+  const open = () => ({
+    run: async () => wide,
+    timings: () => ({ queueMs: 0, inferenceMs: 0 }),
+    close() {},
+  });
+  const registry = { ...workshop.registry, get: () => ({ ...model, open }) };
+  const own = await startService(workshop, { registry });
+  const request = own.call('post', '/v1/embeddings');
+  for (const name of ['a', 'b', 'c']) request.attach('file', DOG, name);
+  const { status, body } = await request;
+  await own.close();
+  expect([status, body.code]).toEqual([422, 'invalid_value']);
+  expect(body.limits).toEqual({ max_embedding_values: 2 ** 24 });
+});
+
 test('dimensions that the model has are taken', async () => {
   expect(await embed(`dimensions=${DIM}`)).toEqual(await embed());
 });
@@ -294,6 +314,34 @@ describe('JSON', () => {
     const many = await to({ input: [of(1), of(1), of(1)] });
     expect([many.status, many.body.code]).toEqual([413, 'too_many_files']);
     expect(own.spooled()).toEqual([]);
+    await own.close();
+  });
+
+  test('a full disk is answered as such', async () => {
+    const own = await startService(workshop, { openFile: openFullDisk });
+    const reply = await own
+      .call('post', '/v1/embeddings')
+      .type('application/json')
+      .send(JSON.stringify({ input: [uri('dog.ogg'), uri('rain.ogg')] }));
+    await own.close();
+    expect([reply.status, reply.body.code]).toEqual([507, 'storage_full']);
+  });
+
+  test('a client that leaves in the middle of a recording leaves nothing behind', async () => {
+    const own = await startService(workshop);
+    const headers = { 'Content-Type': 'application/json' };
+    const request = httpRequest({
+      port: own.port,
+      method: 'POST',
+      path: '/v1/embeddings',
+      headers,
+    });
+    request.on('error', () => {});
+    request.write(JSON.stringify({ input: uri('rain.ogg') }).slice(0, 20_000));
+    await expect.poll(() => own.spooled().length).toBe(1);
+    request.destroy();
+    await expect.poll(() => own.spooled()).toEqual([]);
+    await expect.poll(() => own.logLines.map(({ code }) => code)).toEqual(['client_gone']);
     await own.close();
   });
 
