@@ -42,9 +42,7 @@ export interface AppDeps {
   /** Undefined: everyone may ask. */
   readonly apiKeys: Pick<ApiKeysFile, 'clientOf'> | undefined;
   readonly registry: ModelRegistry;
-  readonly decoder: Pick<Decoder, 'decode'>;
-  /** What the decoder accepts, for people. */
-  readonly formats: readonly string[];
+  readonly decoder: Pick<Decoder, 'decode' | 'formats' | 'ffmpegVersion'>;
   readonly spool: Spool;
   readonly lifecycle: Lifecycle;
   readonly metrics: Metrics;

@@ -1,6 +1,7 @@
+import { accessSync, constants } from 'node:fs';
 import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { availableCores } from './available-cores.js';
@@ -105,6 +106,7 @@ function environment(cores: number) {
     MAX_CLIP_SECONDS: integer(1, 86_400).default(600),
     DECODE_CONCURRENCY: integer(1, 256).default(cores),
     DECODE_TIMEOUT_MS: milliseconds(1).default(30_000),
+    FFMPEG_PATH: z.string().optional(),
 
     PRE_STOP_MS: milliseconds(0).default(5000),
     DRAIN_TIMEOUT_MS: milliseconds(0).default(30_000),
@@ -165,6 +167,10 @@ export interface Config {
   readonly maxClipSeconds: number;
   readonly decodeConcurrency: number;
   readonly decodeTimeoutMs: number;
+  /** Undefined: there is none, or it is not wanted. */
+  readonly ffmpegPath: string | undefined;
+  /** Undefined: there is none, and nothing limits ffmpeg but time. */
+  readonly prlimitPath: string | undefined;
 
   readonly preStopMs: number;
   readonly drainTimeoutMs: number;
@@ -184,7 +190,7 @@ export function loadConfig(
   const given = withoutEmpty(env);
   const parsed = environment(cores).safeParse(given);
   if (!parsed.success) throw new ConfigError(parsed.error.issues.map(toLine(given)).join('; '));
-  return Object.freeze(toConfig(parsed.data));
+  return Object.freeze({ ...toConfig(parsed.data), ...findPrograms(given) });
 }
 
 /** Limits that guard a service from strangers, and not somebody's own files from themselves. */
@@ -208,6 +214,29 @@ function withoutEmpty(env: Readonly<Record<string, string | undefined>>) {
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
 }
 
+/** Programs that decoding uses where the system has them. */
+function findPrograms({ FFMPEG_PATH, PATH = '' }: Readonly<Record<string, string | undefined>>) {
+  const found = FFMPEG_PATH ?? findProgram('ffmpeg', PATH);
+  return {
+    ffmpegPath: found === 'off' ? undefined : found,
+    prlimitPath: findProgram('prlimit', PATH),
+  };
+}
+
+function findProgram(name: string, path: string): string | undefined {
+  const folders = path.split(delimiter).filter((folder) => isAbsolute(folder));
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function toLine(given: Readonly<Record<string, string | undefined>>) {
   return ({ path, message }: z.core.$ZodIssue): string => {
     const name = String(path[0]);
@@ -215,7 +244,7 @@ function toLine(given: Readonly<Record<string, string | undefined>>) {
   };
 }
 
-function toConfig(env: Environment): Config {
+function toConfig(env: Environment): Omit<Config, 'ffmpegPath' | 'prlimitPath'> {
   return {
     port: env.PORT,
     host: env.HOST,

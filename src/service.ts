@@ -4,8 +4,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createApp } from './app.js';
-import { ACCEPTED_FORMATS } from './audio/codecs/unsupported-format.js';
-import { createDecoder } from './audio/decode.js';
+import type { Decoder } from './audio/decode.js';
+import { openDecoder } from './audio/open-decoder.js';
 import { type Config, ConfigError } from './config.js';
 import { ApiKeysFile } from './http/api-keys-file.js';
 import { Lifecycle } from './http/lifecycle.js';
@@ -49,23 +49,20 @@ export async function startService(config: Config, log: Log): Promise<Service> {
   });
   const registry = await openModels(config, log, metrics);
   loaded = registry;
-  const decoder = createDecoder({
-    threads: config.decodeConcurrency,
-    maxClipSeconds: config.maxClipSeconds,
-    timeoutMs: config.decodeTimeoutMs,
+  const decoder = await openClipDecoder(config, log).catch(async (error: Error) => {
+    await registry.close();
+    throw error;
   });
   const stopWatching = apiKeys?.watch(systemClock);
   const stopWork = async () => {
     stopWatching?.();
     await Promise.all([decoder.close(), registry.close()]);
   };
-  const formats = ACCEPTED_FORMATS;
   const app = createApp({
     config,
     apiKeys,
     registry,
     decoder,
-    formats,
     spool,
     lifecycle,
     metrics,
@@ -135,6 +132,17 @@ async function openModels(config: Config, log: Log, metrics: Metrics): Promise<M
     });
   }
   return registry;
+}
+
+async function openClipDecoder(config: Config, log: Log): Promise<Decoder> {
+  const { decodeConcurrency: threads, decodeTimeoutMs: timeoutMs } = config;
+  const opening = openDecoder({ ...config, threads, timeoutMs });
+  const decoder = await opening.catch(({ message }: Error) => {
+    throw new ConfigError(message);
+  });
+  const { ffmpegVersion: ffmpeg, formats } = decoder;
+  log.info({ ffmpeg, formats }, 'decoder started');
+  return decoder;
 }
 
 async function openMetricsServer(

@@ -4,6 +4,7 @@ import { ClipFile } from './clip-file.js';
 import { chooseCodec } from './codecs/choose-codec.js';
 import type { Codec } from './codecs/codec.js';
 import { ffmpegCodec, type OpenFfmpeg } from './codecs/ffmpeg.js';
+import { unsupportedFormat } from './codecs/unsupported-format.js';
 import { type ClipContent, sniffContent } from './sniff.js';
 import { type DecodedWindow, type HearingPlan, WindowBuilder } from './window-builder.js';
 
@@ -73,10 +74,11 @@ async function decodeContent(file: ClipFile, work: Work): Promise<DecodedClip> {
   try {
     return await new Decoding(chooseCodec(work.content), work).run(file);
   } catch (error) {
-    const isLacking = error instanceof ServiceError && error.extensions.needs === 'ffmpeg';
+    const isLacking = error instanceof ServiceError && error.code === 'unsupported_format';
     if (!isLacking || !openFfmpeg) throw error;
-    const codec = String(error.extensions.codec ?? work.content.codec);
-    const content = { ...work.content, codec };
+    const content = { ...work.content, codec: String(error.extensions.codec) };
+    if (error.extensions.needs === undefined)
+      throw unsupportedFormat({ ...content, hasFfmpeg: true });
     return await new Decoding(ffmpegCodec(openFfmpeg), { ...work, content }).run(file);
   }
 }

@@ -1,5 +1,6 @@
 import { entryPoint } from '../entry-point.js';
 import { ServiceError } from '../errors.js';
+import { acceptedFormats } from './codecs/unsupported-format.js';
 import type { DecodedClip } from './decode-clip.js';
 import { DecodeRun, ThreadLostError } from './decode-run.js';
 import { DecodeThread } from './decode-thread.js';
@@ -14,6 +15,10 @@ export type DecodePlan = Omit<HearingPlan, 'maxClipSeconds'>;
 
 /** Turns clips on disk into windows, away from the event loop. */
 export interface Decoder {
+  /** What it accepts, for people. */
+  readonly formats: readonly string[];
+  /** Null where there is none. */
+  readonly ffmpegVersion: string | null;
   /**
    * Decodes one clip and hands its windows on while it is read.
    *
@@ -57,6 +62,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
 }
 
 class ThreadedDecoder implements Decoder {
+  readonly formats: readonly string[];
+  readonly ffmpegVersion: string | null;
   readonly #options: DecoderOptions;
   readonly #entry: URL;
   readonly #threads = new Set<DecodeThread>();
@@ -67,6 +74,8 @@ class ThreadedDecoder implements Decoder {
 
   constructor(options: DecoderOptions) {
     this.#options = options;
+    this.formats = acceptedFormats({ hasFfmpeg: options.ffmpeg !== undefined });
+    this.ffmpegVersion = options.ffmpeg?.version ?? null;
     this.#entry = options.worker ?? entryPoint('./decode-worker', import.meta.url);
     for (let count = 0; count < options.threads; count++) this.#startThread();
   }

@@ -61,10 +61,12 @@ function adtsFrameBytes(head: Uint8Array, offset: number): number {
   return (header.getUint32(offset + 2) >> 5) & 0x1fff;
 }
 
-/** MPEG transport stream: a packet of 188 bytes begins with 0x47, here five of them. */
+/** MPEG transport stream: packets of 188 bytes that begin with 0x47, here five of them; on discs behind a time of 4. */
 function findTransportStream(head: Uint8Array): Found | undefined {
-  const isStream = [0, 188, 376, 564, 752].every((offset) => head[offset] === 0x47);
-  return isStream ? { container: 'mpegts', codec: 'unknown' } : undefined;
+  const isStream = (start: number, step: number) =>
+    [0, 1, 2, 3, 4].every((count) => head[start + count * step] === 0x47);
+  if (!isStream(0, 188) && !isStream(4, 192)) return undefined;
+  return { container: 'mpegts', codec: 'unknown' };
 }
 
 /** Where MPEG audio frames begin: streams cut from a broadcast begin with part of one. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import { createDecoder } from '../audio/decode.js';
+import { openDecoder } from '../audio/open-decoder.js';
 import { type Config, loadToolConfig } from '../config.js';
 import { loadOpenApi } from '../http/openapi-document.js';
 import { type ClosableModel, startModel } from '../inference/model.js';
@@ -137,9 +137,9 @@ async function annotateAll(todo: readonly FoundPath[], job: Job, tally: Counts):
     if (!given.quiet) bar.update(tally);
   };
   const model = await startOneModel(job);
-  const decoder = createDecoder({
+  const decoder = await openDecoder({
+    ...config,
     threads: config.decodeConcurrency,
-    maxClipSeconds: config.maxClipSeconds,
     timeoutMs: config.decodeTimeoutMs,
   });
   const deps = { decoder, model, observer: silentAnalysis, signal };

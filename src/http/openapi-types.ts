@@ -977,7 +977,7 @@ export interface components {
             accepted?: string[];
             /** @description With `invalid_value` of a label: names that may have been meant */
             suggestions?: string[];
-            /** @description With `unsupported_format`, what would decode it */
+            /** @description With `unsupported_format`, what would decode it where it is missing: `ffmpeg` */
             needs?: string;
             /** @description With `deadline_exceeded`, where the time went */
             stage?: string;

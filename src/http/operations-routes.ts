@@ -1,4 +1,5 @@
 import type { RequestHandler } from 'express';
+import type { Decoder } from '../analyze/hear.js';
 import type { Config } from '../config.js';
 import type { ModelRegistry } from '../inference/model-registry.js';
 import type { Metrics } from '../metrics.js';
@@ -38,11 +39,11 @@ export function metricsRoute(metrics: Metrics): RequestHandler {
 export function infoRoute(deps: {
   config: Config;
   registry: ModelRegistry;
-  formats: readonly string[];
+  decoder: Pick<Decoder, 'formats' | 'ffmpegVersion'>;
   version: string;
   parseParameters: ParseParameters;
 }): RequestHandler {
-  const { config, registry, formats, version } = deps;
+  const { config, registry, decoder, version } = deps;
   const startMs = performance.now();
   return (request, response) => {
     deps.parseParameters('getInfo', request.query);
@@ -52,7 +53,8 @@ export function infoRoute(deps: {
       uptime_seconds: Math.round((performance.now() - startMs) / 1000),
       default_model: registry.defaultName,
       models: toModels(registry),
-      formats: [...formats],
+      formats: [...decoder.formats],
+      decoders: { ffmpeg: decoder.ffmpegVersion },
       limits: toLimits(config, registry),
     };
     response.json(info);

@@ -157,7 +157,7 @@ describe('decodeClip', () => {
   ])('names what %s is and what would decode it', async (name, container, codec) => {
     await expect(decodeWhole(fixturePath(name), LIMITS)).rejects.toMatchObject({
       code: 'unsupported_format',
-      message: expect.stringContaining(`got ${codec} in ${container}, which is not supported yet`),
+      message: expect.stringContaining(`got ${codec} in ${container}, which needs ffmpeg`),
       extensions: {
         container,
         codec,

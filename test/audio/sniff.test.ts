@@ -99,6 +99,14 @@ describe('sniffContent', () => {
     ['mpegts', 'unknown', repeated(`\x47${'\0'.repeat(187)}`, 6)],
     ['mpegps', 'unknown', latin1('\0\0\x01\xba\x44')],
     ['midi', 'midi', latin1('MThd\0\0\0\x06')],
+    ['aiff', 'adpcm_ima_qt', latin1('FORM\0\0\0\x24AIFCFVER....COMM....ima4')],
+    ['caf', 'alac', latin1('caff\0\x01\0\0desc\0\0\0\0\0\0\0\x2044100000alac')],
+    ['mp4', 'unknown', latin1('\0\0\0\x08wide\0\0\0\0mdat')],
+    ['mp4', 'amr_nb', latin1('\0\0\0\x20ftyp3gp4\0\0\0\0....stsd....samr')],
+    ['mpegts', 'unknown', repeated(`\0\0\0\0\x47${'\0'.repeat(187)}`, 6)],
+    ['dts', 'dts', latin1('\x7f\xfe\x80\x01\xfc\x3c')],
+    ['tta', 'tta', latin1('TTA1\x01\0')],
+    ['flv', 'unknown', latin1('FLV\x01\x05')],
   ])('takes %s with %s for that', (container, codec, bytes) => {
     expect(sniff(bytes)).toEqual({ container, codec, audioOffset: 0 });
   });

@@ -17,8 +17,8 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import supertest from 'supertest';
 import { type AppDeps, createApp } from '../../src/app.js';
-import { ACCEPTED_FORMATS } from '../../src/audio/codecs/unsupported-format.js';
-import { createDecoder, type Decoder } from '../../src/audio/decode.js';
+import type { Decoder } from '../../src/audio/decode.js';
+import { openDecoder } from '../../src/audio/open-decoder.js';
 import { type Config, loadConfig } from '../../src/config.js';
 import { Lifecycle } from '../../src/http/lifecycle.js';
 import { loadOpenApi, type OpenApiDocument } from '../../src/http/openapi-document.js';
@@ -53,8 +53,9 @@ export interface Workshop {
 export async function openWorkshop({
   modelsDir = MODELS_DIR,
   model = '',
+  ffmpegPath = 'off',
 } = {}): Promise<Workshop> {
-  const config = testConfig({ MODELS_DIR: modelsDir, MODEL: model });
+  const config = testConfig({ MODELS_DIR: modelsDir, MODEL: model, FFMPEG_PATH: ffmpegPath });
   const log = createLog({ level: 'silent' });
   const registry = await createModelRegistry({
     ...config,
@@ -62,11 +63,8 @@ export async function openWorkshop({
     log,
     observer: silentObserver,
   });
-  const decoder = createDecoder({
-    threads: 1,
-    maxClipSeconds: config.maxClipSeconds,
-    timeoutMs: config.decodeTimeoutMs,
-  });
+  const timeoutMs = config.decodeTimeoutMs;
+  const decoder = await openDecoder({ ...config, threads: 1, timeoutMs });
   const openApi = await loadOpenApi();
   const ontology = await loadOntology();
   const contract = new Contract(openApi);
@@ -113,7 +111,7 @@ export interface TestServiceOptions {
   readonly openFile?: OpenFile;
   /** In place of the real ones, where a fault is to be provoked. */
   readonly registry?: ModelRegistry;
-  readonly decoder?: AppDeps['decoder'];
+  readonly decoder?: Pick<Decoder, 'decode'>;
   readonly apiKeys?: AppDeps['apiKeys'];
   readonly clock?: AppDeps['clock'];
 }
@@ -130,7 +128,11 @@ export async function startService(
   const destination = { write: (line: string) => logLines.push(JSON.parse(line)) };
   const log = createLog({ level: 'info', destination });
   const lifecycle = new Lifecycle();
-  const { registry, decoder, apiKeys, clock = systemClock } = { ...workshop, ...options };
+  const { registry, apiKeys, clock = systemClock } = { ...workshop, ...options };
+  const { formats, ffmpegVersion } = workshop.decoder;
+  const { decoder: chosen } = { ...workshop, ...options };
+  const decode: Decoder['decode'] = (...clip) => chosen.decode(...clip);
+  const decoder = { decode, formats, ffmpegVersion };
   const metrics = createMetrics({
     versions: { service: '0.0.0', onnxruntime: '0.0.0' },
     routes: measuredRoutes(openApi),
@@ -146,13 +148,11 @@ export async function startService(
     warmupMs: 1,
   });
   const spool = new Spool(spoolDir, options.openFile);
-  const formats = ACCEPTED_FORMATS;
   const app = createApp({
     config,
     apiKeys,
     registry,
     decoder,
-    formats,
     spool,
     lifecycle,
     metrics,

@@ -23,6 +23,9 @@ const DEMUXERS: Readonly<Record<string, string>> = {
   wavpack: 'wv',
   ape: 'ape',
   avi: 'avi',
+  dts: 'dts',
+  flv: 'flv',
+  tta: 'tta',
 };
 
 /** Decoders of sound that may run; in ffmpeg's own names. */
@@ -42,7 +45,7 @@ const DECODERS = [
 ] as const;
 
 /** Whether ffmpeg has a reader for such a container that may run. */
-export const canRead = (container: string): boolean => container in DEMUXERS;
+export const canRead = (container: string): boolean => Object.hasOwn(DEMUXERS, container);
 
 /** Whether a name that ffmpeg printed is that of a decoder which may run. */
 export const isDecoderName = (name: string): boolean =>
