@@ -26,6 +26,7 @@ from earshot_training.train.calibration import (
 from earshot_training.train.calibration_metrics import (
     JudgedClips,
     calibration_metrics,
+    chance_error,
     expected_error,
     join_judged,
     judge_clips,
@@ -57,12 +58,24 @@ def test_the_error_by_hand():
     scores = np.array([0.01, 0.02, 0.5, 0.52, 1.0])
     is_true = np.array([False, True, True, True, False])
     bins = score_bins(scores, is_true)
-    assert [tuple(score_bin) for score_bin in bins] == [
+    assert [score_bin[:3] for score_bin in bins] == [
         (2, pytest.approx(0.015), 0.5),
         (2, pytest.approx(0.51), 1.0),  # both in [7/15, 8/15)
         (1, 1.0, 0.0),
     ]
     assert expected_error(bins) == pytest.approx((2 * 0.485 + 2 * 0.49 + 1 * 1.0) / 5)
+
+
+def test_scores_that_are_frequencies_have_the_error_of_chance():
+    generator = np.random.default_rng(0)
+    errors, chances = [], []
+    for _ in range(200):
+        scores = generator.random(400)
+        bins = score_bins(scores, generator.random(400) < scores)
+        errors.append(expected_error(bins))
+        chances.append(chance_error(bins))
+    assert np.mean(errors) == pytest.approx(np.mean(chances), rel=0.03)
+    assert np.mean(chances) > 0.05
 
 
 def test_what_is_unknown_does_not_count():

@@ -137,7 +137,7 @@ def test_calibration_says_what_was_done_and_what_is_left(folder: Path):
         for part in (fitted["before"], fitted["after"], measured)
     ]
     assert f"went from {errors[0]} to {errors[1]}." in text
-    assert f"is {errors[2]} for each clip's highest label (24 clips)" in text
+    assert f"is {errors[2]} for each clip's highest label (24 clips; by chance" in text
     rows = cells(text, "| mean score | share that was right | clips |")
     assert sum(int(row[2]) for row in rows) == 24
 

@@ -56,7 +56,8 @@ def calibration_lines(card: Record) -> list[str]:
     return [
         *lines,
         f"On the scored clips the expected calibration error ({measured['bins']}) is "
-        f"{_percent(top)} for each clip's highest label ({top['count']} clips) and "
+        f"{_percent(top)} for each clip's highest label ({top['count']} clips; by chance alone "
+        f"{100 * top['error_of_chance']:.1f} %) and "
         f"{_percent(measured['pairs'])} over all pairs of clip and trained label. "
         "Of the highest labels:",
         "",

@@ -2,9 +2,11 @@
 
 Expected calibration error (Guo 2017, arXiv 1706.04599): scores fall into 15 bins of equal width;
 the error is the mean over bins of |mean score - share that is true|, each bin weighed by how much
-fell into it.
+fell into it. Few clips have an error even where scores are frequencies, for shares scatter: the
+error of chance, by the normal approximation, stands beside it.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -41,6 +43,8 @@ class Bin(NamedTuple):
     scores: int
     mean_score: float
     share_true: float
+    scatter: float
+    """Standard deviation of the share, if each score were the chance to be true."""
 
 
 class CalibrationMetrics(NamedTuple):
@@ -52,6 +56,8 @@ class CalibrationMetrics(NamedTuple):
     top_tags: int
     top_tag_error: float
     """Of each clip's highest trained label, where it is known."""
+    top_tag_chance_error: float
+    """What `top_tag_error` would be on so many clips if scores were frequencies."""
     top_tag_bins: tuple[Bin, ...]
     """Those that hold anything, from low scores to high."""
 
@@ -62,6 +68,7 @@ class CalibrationMetrics(NamedTuple):
             "top_tag": {
                 "count": self.top_tags,
                 "expected_calibration_error": self.top_tag_error,
+                "error_of_chance": self.top_tag_chance_error,
                 "bins": [score_bin._asdict() for score_bin in self.top_tag_bins],
             },
             "bins": f"{NUM_BINS} of equal width",
@@ -101,6 +108,7 @@ def calibration_metrics(judged: JudgedClips) -> CalibrationMetrics | None:
         pairs_error=expected_error(score_bins(scores[is_known], is_true[is_known])),
         top_tags=len(top[0]),
         top_tag_error=expected_error(top_bins),
+        top_tag_chance_error=chance_error(top_bins),
         top_tag_bins=top_bins,
     )
 
@@ -108,13 +116,18 @@ def calibration_metrics(judged: JudgedClips) -> CalibrationMetrics | None:
 def score_bins(scores: Scores, is_true: Truth) -> tuple[Bin, ...]:
     """Sort (N,) scores in [0, 1] into bins of equal width; empty bins are left out."""
     index = np.minimum((scores * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-    counts = np.bincount(index, minlength=NUM_BINS)
-    score_sums = np.bincount(index, weights=scores, minlength=NUM_BINS)
-    true_sums = np.bincount(index, weights=is_true, minlength=NUM_BINS)
+    counts, score_sums, true_sums, variances = (
+        np.bincount(index, weights=weights, minlength=NUM_BINS)
+        for weights in (np.ones_like(scores), scores, is_true, scores * (1 - scores))
+    )
     return tuple(
-        Bin(int(count), float(score_sum / count), float(true_sum / count))
-        for count, score_sum, true_sum in zip(counts, score_sums, true_sums, strict=True)
-        if count
+        Bin(
+            scores=int(counts[i]),
+            mean_score=float(score_sums[i] / counts[i]),
+            share_true=float(true_sums[i] / counts[i]),
+            scatter=math.sqrt(variances[i]) / float(counts[i]),
+        )
+        for i in np.flatnonzero(counts)
     )
 
 
@@ -122,3 +135,9 @@ def expected_error(bins: Sequence[Bin]) -> float:
     """Mean distance of score and share, by how much is in each bin."""
     total = sum(score_bin.scores for score_bin in bins)
     return sum(b.scores * abs(b.mean_score - b.share_true) for b in bins) / total
+
+
+def chance_error(bins: Sequence[Bin]) -> float:
+    """Tell the error of scores that are frequencies: E|x| = sqrt(2 / pi) sd of a normal x."""
+    total = sum(score_bin.scores for score_bin in bins)
+    return math.sqrt(2 / math.pi) * sum(b.scores * b.scatter for b in bins) / total

@@ -179,7 +179,11 @@ def calibration_line(record: dict[str, Any] | None) -> str:
         f"{100 * record['after'][name]['expected_calibration_error']:.1f} %"
         for name in ("pairs", "top_tag")
     ]
-    return f"expected calibration error, before -> after: {', '.join(errors)}"
+    chance = 100 * record["after"]["top_tag"]["error_of_chance"]
+    return (
+        f"expected calibration error, before -> after: {', '.join(errors)} (by chance alone "
+        f"{chance:.1f} %)"
+    )
 
 
 def _scores(path: Path) -> dict[str, Any]:
