@@ -213,7 +213,8 @@ test('more numbers than a reply may hold are refused, also where each recording 
   });
   const registry = { ...workshop.registry, get: () => ({ ...model, open }) };
   const own = await startService(workshop, { registry });
-  const request = own.call('post', '/v1/embeddings');
+  const query = '?granularity=window&normalize=false';
+  const request = own.call('post', `/v1/embeddings${query}`);
   for (const name of ['a', 'b', 'c']) request.attach('file', DOG, name);
   const { status, body } = await request;
   await own.close();
