@@ -1,10 +1,10 @@
-import type { Tagging } from './service.js';
+import type { components } from '../src/http/openapi-types.js';
 import { duration } from './time.js';
 
-type Audio = Tagging['audio'];
+type Audio = components['schemas']['Audio'];
 
 /** What a recording is, as one line: `5.0 s · ogg vorbis · 44.1 kHz · mono`. */
-export function factsLine({ audio }: Pick<Tagging, 'audio'>): string {
+export function factsLine(audio: Audio): string {
   const { duration_seconds: seconds, container, codec, sample_rate: sampleRate } = audio;
   const format = container === codec ? codec : `${container} ${codec}`;
   const parts = [

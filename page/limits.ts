@@ -20,8 +20,10 @@ export function showLimits(limits: Limits): void {
  */
 export function assertFits({ name, bytes }: Sound, limits: Limits | undefined): void {
   if (limits === undefined || bytes.size <= limits.max_upload_bytes) return;
-  const [most, got] = [limits.max_upload_bytes, bytes.size].map(megabytes);
-  throw new TooLargeError(`Expected at most ${most}, ${name} has ${got}. Nothing was sent.`);
+  const most = megabytes(limits.max_upload_bytes);
+  const got = megabytes(bytes.size);
+  const size = got === most ? `${bytes.size} bytes` : got;
+  throw new TooLargeError(`Expected at most ${most}, ${name} has ${size}. Nothing was sent.`);
 }
 
 const megabytes = (bytes: number): string =>

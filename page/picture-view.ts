@@ -24,9 +24,19 @@ export class PictureView {
     onThemeChange(draw);
   }
 
+  /** Keeps the room for what is being worked out, so that nothing moves when it comes. */
+  clear(): void {
+    this.#picture = undefined;
+    this.#panel.hidden = false;
+    this.#hertz.replaceChildren();
+    for (const canvas of [this.#waveform, this.#spectrogram]) {
+      canvas.setAttribute('aria-label', 'Not drawn yet');
+      sized(canvas);
+    }
+  }
+
   show(picture: Picture, durationSeconds: number): void {
     this.#picture = picture;
-    this.#panel.hidden = false;
     const of = `of ${duration(durationSeconds)} of sound`;
     this.#waveform.setAttribute('aria-label', `Waveform ${of}`);
     const text = `Spectrogram ${of}, from 0 to ${picture.sampleRate / 2000} kHz`;
@@ -35,8 +45,8 @@ export class PictureView {
     this.#draw();
   }
 
+  /** Where there will be none. */
   hide(): void {
-    this.#picture = undefined;
     this.#panel.hidden = true;
   }
 

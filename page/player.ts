@@ -2,7 +2,7 @@ import { byId } from './elements.js';
 import { clockTime, roundStep } from './time.js';
 
 /** Arrow keys cross a sound in about so many steps. */
-const STEPS_ACROSS = 50;
+const STEPS_ACROSS = 40;
 
 /** Plays one sound, and tells where it is. Its bytes stay in the browser. */
 export class Player {

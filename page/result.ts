@@ -82,7 +82,7 @@ export class Result {
     this.#problem.hide();
     this.#player.unload();
     this.#timeline.hide();
-    this.#pictures.hide();
+    this.#pictures.clear();
     this.#lanes.clear();
     this.#tags.clear();
     this.#curl.hide();
@@ -100,6 +100,7 @@ export class Result {
     const decoded = await decodeSound(bytes, toldSeconds);
     signal.throwIfAborted();
     if (decoded === undefined) {
+      this.#pictures.hide();
       await this.#showServicePicture(bytes, ear, signal);
       return;
     }
@@ -128,7 +129,7 @@ export class Result {
   }
 
   #showTags(tagging: Tagging, { model }: Ear): void {
-    this.#facts.textContent = factsLine(tagging);
+    this.#facts.textContent = factsLine(tagging.audio);
     const warnings = tagging.audio.warnings.map((text) => create('li', { text }));
     this.#warnings.replaceChildren(...warnings);
     this.#setDuration(tagging.audio.duration_seconds);

@@ -21,11 +21,16 @@ export interface Question {
 
 type Sending = Omit<Posting, 'headers' | 'onText'>;
 
-const TOP_TAGS = 5;
+const TAG_PARAMETERS = {
+  top_k: '5',
+  include: 'peaks',
+  // What is heard once in a long recording was heard.
+  aggregate: 'max',
+};
 
 /** URL of an operation as the page asks it, relative to the page's own. */
 export function tagsUrl(question: Question): string {
-  return withQuery('v1/tags', question, { top_k: String(TOP_TAGS), include: 'peaks' });
+  return withQuery('v1/tags', question, TAG_PARAMETERS);
 }
 
 export function eventsUrl(question: Question, responseFormat: 'ndjson' | 'svg' | 'json'): string {

@@ -144,9 +144,9 @@ test('what is known of a recording fits on a line', () => {
     bandwidth_hz: 16_000,
     warnings: [],
   };
-  expect(factsLine({ audio })).toBe('5.0 s · ogg vorbis · 44.1 kHz · stereo · peak -1.2 dBFS');
+  expect(factsLine(audio)).toBe('5.0 s · ogg vorbis · 44.1 kHz · stereo · peak -1.2 dBFS');
   const other = { ...audio, container: 'mp3', codec: 'mp3', channels: 6, peak_dbfs: null };
-  expect(factsLine({ audio: other })).toBe('5.0 s · mp3 · 44.1 kHz · 6 channels');
+  expect(factsLine(other)).toBe('5.0 s · mp3 · 44.1 kHz · 6 channels');
 });
 
 describe('problems', () => {
