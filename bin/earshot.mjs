@@ -13,27 +13,33 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ENTRY = join(ROOT, 'dist/cli/main.js');
+const SOURCES = ['src', 'page'].map((name) => join(ROOT, name)).filter(existsSync);
 
 if (isOutdated()) build();
 await import(ENTRY);
 
 /** Whether a source is newer than the entry, or was removed since: both change a folder or a file. */
 function isOutdated() {
-  const sources = join(ROOT, 'src');
-  if (!existsSync(sources)) return false;
+  if (SOURCES.length === 0) return false;
   if (!existsSync(ENTRY)) return true;
   const builtMs = statSync(ENTRY).mtimeMs;
-  const paths = readdirSync(sources, { recursive: true }).map((name) => join(sources, name));
-  return paths.some((path) => statSync(path).mtimeMs > builtMs);
+  return SOURCES.some((folder) =>
+    readdirSync(folder, { recursive: true })
+      .map((name) => join(folder, name))
+      .some((path) => statSync(path).mtimeMs > builtMs),
+  );
 }
 
 function build() {
   process.stderr.write('earshot: building dist/, once\n');
   const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
-  const stdio = ['ignore', 'inherit', 'inherit'];
-  const args = [compiler, '-p', join(ROOT, 'tsconfig.build.json')];
-  const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio });
-  if (status !== 0) process.exit(2);
+  const steps = [[compiler, '-p', 'tsconfig.build.json'], ['scripts/build-page.mjs']];
+  for (const args of steps) {
+    // Standard output is for results.
+    const stdio = ['ignore', 2, 2];
+    const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio });
+    if (status !== 0) process.exit(2);
+  }
   // The compiler leaves files alone that would not change.
   const now = new Date();
   utimesSync(ENTRY, now, now);

@@ -21,7 +21,6 @@ import {
   infoRoute,
   livenessRoute,
   metricsRoute,
-  plannedRoute,
   readinessRoute,
 } from './http/operations-routes.js';
 import { pageFiles, pageRoute } from './http/page-route.js';
@@ -31,6 +30,7 @@ import { requestContext } from './http/request-context.js';
 import { createRouteNames } from './http/route-names.js';
 import type { Spool } from './http/spool.js';
 import { tagRoute } from './http/tag-route.js';
+import { tokenRoute } from './http/token-route.js';
 import type { Clock } from './inference/clock.js';
 import type { ModelRegistry } from './inference/model-registry.js';
 import type { Log } from './log.js';
@@ -106,7 +106,7 @@ function addAudioRoutes(app: Express, deps: AppDeps): void {
   route(app, '/v1/tags', { post: tagRoute({ ...audio, ontology: deps.ontology }) });
   route(app, '/v1/embeddings', { post: embedRoute(audio) });
   route(app, '/v1/events', { post: eventRoute(audio) });
-  route(app, '/v1/tokens', { post: plannedRoute('Tokens') });
+  route(app, '/v1/tokens', { post: tokenRoute(audio) });
   const models = { registry, parseParameters };
   route(app, '/v1/models', { get: listModelsRoute(models) });
   route(app, '/v1/models/:name', { get: getModelRoute(models) });

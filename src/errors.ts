@@ -27,7 +27,6 @@ const PROBLEMS = {
   rate_limited: { status: 429, title: 'Too many requests' },
   internal: { status: 500, title: 'Internal error' },
   inference_failed: { status: 500, title: 'Inference failed' },
-  not_implemented: { status: 501, title: 'Not implemented' },
   not_ready: { status: 503, title: 'Not ready' },
   draining: { status: 503, title: 'Shutting down' },
   engine_unavailable: { status: 503, title: 'No engine is available' },

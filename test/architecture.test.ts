@@ -30,6 +30,9 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
   app: { values: ['http', 'errors'], types: ['analyze', 'inference', 'ontology', ...LEAVES] },
   service: { values: ['app', 'http', 'audio', 'inference', 'ontology', ...LEAVES] },
   main: { values: ['service', ...LEAVES] },
+  cli: {
+    values: ['analyze', 'audio', 'http', 'inference', 'ontology', 'outputs', 'main', ...LEAVES],
+  },
   'make-api-key': { values: ['http'] },
 };
 

@@ -7,8 +7,8 @@ import { NpyFile } from './npy-file.js';
 export class EmbeddingFiles {
   readonly #path: string;
   readonly #file: NpyFile;
-  /** Path of each row; a file that was answered again has left a row without one. */
-  readonly #paths: Map<number, string>;
+  /** Row of each path; a file that was answered again has left an older row, which is nobody's. */
+  readonly #rows: Map<string, number>;
 
   /**
    * @param done results of earlier runs, which name their rows
@@ -18,36 +18,36 @@ export class EmbeddingFiles {
     path: string,
     { dim, done }: { dim: number; done: Iterable<EntryHead> },
   ): Promise<EmbeddingFiles> {
-    const paths = new Map<number, string>();
-    let rows = 0;
+    const rows = new Map<string, number>();
+    let numRows = 0;
     for (const { path: of, embedding_row: row } of done) {
       if (row === undefined) continue;
-      paths.set(row, of);
-      rows = Math.max(rows, row + 1);
+      rows.set(of, row);
+      numRows = Math.max(numRows, row + 1);
     }
-    return new EmbeddingFiles(path, await NpyFile.open(path, { dim, rows }), paths);
+    return new EmbeddingFiles(path, await NpyFile.open(path, { dim, rows: numRows }), rows);
   }
 
-  private constructor(path: string, file: NpyFile, paths: Map<number, string>) {
+  private constructor(path: string, file: NpyFile, rows: Map<string, number>) {
     this.#path = path;
     this.#file = file;
-    this.#paths = paths;
+    this.#rows = rows;
   }
 
   /** @returns the row of the vector */
   async append(path: string, vector: Float32Array): Promise<number> {
     const row = await this.#file.append(vector);
-    this.#paths.set(row, path);
+    this.#rows.set(path, row);
     return row;
   }
 
   /** Ends the file and writes the table beside it, `OUT.npy.csv`: row and path. */
   async close(): Promise<void> {
     await this.#file.close();
-    const rows = [...this.#paths].toSorted(([a], [b]) => a - b);
+    const rows = [...this.#rows].toSorted(([, a], [, b]) => a - b);
     await writeWhole(`${this.#path}.csv`, async (write) => {
       await write(toCsvLine(['row', 'path']));
-      for (const row of rows) await write(toCsvLine(row));
+      for (const [path, row] of rows) await write(toCsvLine([row, path]));
     });
   }
 }

@@ -1,7 +1,8 @@
 import { loadOpenApi } from '../http/openapi-document.js';
+import { EXIT } from './exit-codes.js';
 import { helpText } from './help.js';
 import { modelsCommand } from './models-command.js';
-import { EXIT, tagCommand } from './tag-command.js';
+import { tagCommand } from './tag-command.js';
 
 const { stdout, stderr } = process;
 const stopping = new AbortController();

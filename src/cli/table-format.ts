@@ -75,6 +75,6 @@ export function parseTableRow(record: string): EntryHead | undefined {
 
 /** The fields of one record of RFC 4180, its end cut off. */
 export function parseCsvRecord(record: string): string[] {
-  const fields = record.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^",]*))/g);
+  const fields = `${record},`.matchAll(/(?:"((?:[^"]|"")*)"|([^",]*)),/g);
   return [...fields].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '');
 }

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import type { Label } from '../inference/model-card.js';
+import type { GraphFile, Precision } from '../inference/model-card.js';
 import type { Model, ModelRegistry } from '../inference/model-registry.js';
 import type { ProviderState } from '../inference/provider.js';
 import type { components } from './openapi-types.js';
@@ -34,9 +34,13 @@ export function toProvider({ requested, active, reason }: ProviderState): Schema
   return { requested, active, reason: reason ?? null };
 }
 
+function toGraph({ file, bytes, sha256 }: GraphFile): Schemas['GraphFile'] {
+  return { file, bytes, sha256 };
+}
+
 function toModel(model: Model, registry: ModelRegistry): Schemas['Model'] {
-  const { card, precision, engines } = model;
-  const graph = card.graphs.encoder[precision] ?? card.graphs.encoder.fp32;
+  const { card, precision, engines, maxBatchWindows, queueMaxWindows } = model;
+  const { encoder, tokenizer } = card.graphs;
   return {
     id: card.name,
     object: 'model',
@@ -55,8 +59,13 @@ function toModel(model: Model, registry: ModelRegistry): Schemas['Model'] {
     tokens: card.tokens && { codebook_size: card.tokens.codebookSize, bands: card.tokens.bands },
     precision,
     provider: toProvider(model.provider),
+    precisions: Object.keys(encoder) as Precision[],
     engines,
-    graph: { file: graph.file, bytes: graph.bytes, sha256: graph.sha256 },
+    ready: model.isReady(),
+    max_batch_windows: maxBatchWindows,
+    queue_max_windows: queueMaxWindows,
+    graph: toGraph(encoder[precision] ?? encoder.fp32),
+    tokenizer_graph: tokenizer && toGraph(tokenizer.fp32),
     training: { ...card.training },
     evaluation: { ...card.evaluation },
   };

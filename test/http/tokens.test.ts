@@ -1,9 +1,9 @@
 /** POST /v1/tokens: what the tokenizer graph gives in Python is what HTTP answers, in every form. */
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ModelRegistry } from '../../src/inference/model-registry.js';
+import { LinkedModels } from '../inference/linked-models.js';
 import { TINY_FOLDER, TINY_TOKEN_FOLDER, TOKEN_MODELS_DIR } from '../inference/tiny-model.js';
 import {
   clip,
@@ -25,21 +25,19 @@ interface Golden {
 const golden: Golden = JSON.parse(
   readFileSync(join(TOKEN_MODELS_DIR, 'golden-tokens.json'), 'utf8'),
 );
-const modelsDir = mkdtempSync(join(tmpdir(), 'earshot-models-'));
+const models = new LinkedModels(TINY_FOLDER, TINY_TOKEN_FOLDER);
 
 let workshop: Workshop;
 let service: TestService;
 
 beforeAll(async () => {
-  symlinkSync(TINY_FOLDER, join(modelsDir, 'tiny'));
-  symlinkSync(TINY_TOKEN_FOLDER, join(modelsDir, 'tiny-tokens'));
-  workshop = await openWorkshop({ modelsDir, model: 'tiny-tokens' });
+  workshop = await openWorkshop({ ...models, model: 'tiny-tokens' });
   service = await startService(workshop);
 });
 afterAll(async () => {
   await service.close();
   await workshop.close();
-  rmSync(modelsDir, { recursive: true });
+  models[Symbol.dispose]();
 });
 afterEach(() => expect(service.spooled()).toEqual([]));
 
