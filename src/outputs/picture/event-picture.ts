@@ -14,7 +14,7 @@ import { PAGE, timeScale } from './scales.js';
 import type { Spectrogram } from './spectrogram-columns.js';
 import { element, textOf } from './svg.js';
 import { DARK_STYLE, FONT_FAMILY, paint } from './theme.js';
-import { toShort, toTicks } from './time-axis.js';
+import { toClock, toShort, toTicks } from './time-axis.js';
 import type { Waveform } from './wave-columns.js';
 
 /** What is drawn. Times are on the clock of the recording. */
@@ -32,7 +32,7 @@ const SPECTROGRAM: Strip = { top: 148, height: 184 };
 const FIRST_LANE: Strip = { top: 344, height: 30 };
 const LANE_PITCH = 32;
 const AXIS_HEIGHT = 32;
-const NOTE_HEIGHT = 22;
+const NOTE_HEIGHT = 28;
 const MAX_LANES = 12;
 
 /**
@@ -64,7 +64,7 @@ export function toEventPicture(content: PictureContent): string {
     lanes.length === 0 ? emptyLane(FIRST_LANE) : '',
     ...lanes.map((lane, i) => lanePanel(lane, laneStrip(i), x)),
     timeAxis(ticks, lanesEnd + 18, x),
-    others.length > 0 ? note(others, axisEnd + 4) : '',
+    others.length > 0 ? note(others, axisEnd + 10) : '',
   );
 }
 
@@ -85,7 +85,8 @@ function heading(
   { model, startSeconds, endSeconds }: PictureContent,
   lanes: readonly Lane[],
 ): string {
-  const facts = `${toShort(startSeconds)} to ${toShort(endSeconds)}, heard by ${model}`;
+  const shown = endSeconds < 60 ? toShort : toClock;
+  const facts = `${shown(startSeconds)} to ${shown(endSeconds)}, heard by ${model}`;
   const y = 36;
   return [
     element('text', { ...paint('text'), x: PAGE.left, y, 'font-size': 20 }, textOf(titleOf(lanes))),

@@ -28,7 +28,7 @@ export function toTicks(startSeconds: number, endSeconds: number): Tick[] {
 export const toShort = (seconds: number): string => `${Number(seconds.toFixed(2))} s`;
 
 /** `m:ss`, from an hour on `h:mm:ss`, with so many decimals. */
-function toClock(seconds: number, decimals: number): string {
+export function toClock(seconds: number, decimals = 0): string {
   const steps = 10 ** decimals;
   const whole = Math.round(seconds * steps);
   const minutes = Math.floor(whole / steps / 60);
