@@ -1,4 +1,4 @@
-/** ARCHITECTURE.md has one line for each source file of both halves. */
+/** ARCHITECTURE.md has one line for each source file of both halves and of the page. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,11 @@ function listed(pattern: RegExp): string[] {
 }
 
 test('every file of the service has its line, and no other', () => {
-  expect(listed(/^(\S+\.ts) +\S/gm)).toEqual(filesIn('src', /(?<!\.d)\.ts$/));
+  expect(listed(/^((?!page\/)\S+\.ts) +\S/gm)).toEqual(filesIn('src', /(?<!\.d)\.ts$/));
+});
+
+test('every file of the page has its line, and no other', () => {
+  expect(listed(/^page\/(\S+\.ts) +\S/gm)).toEqual(filesIn('page', /\.ts$/));
 });
 
 test('every file of training has its line, and no other', () => {
