@@ -63,6 +63,8 @@ test('every closed series exists at 0 before anything has happened', async () =>
     'earshot_windows_total{model="tiny",provider="cpu"}',
     'earshot_nonfinite_windows_total{model="tiny"}',
     'earshot_queue_windows{model="tiny"}',
+    'earshot_silent_clips_total',
+    'earshot_full_scale_clips_total',
   ]) {
     expect.soft(found.get(name), name).toBe(0);
   }
@@ -105,7 +107,9 @@ test('what is observed is what is counted', async () => {
   metrics.providerFellBack({ model: 'tiny', reason: 'no_device' });
   metrics.nonfiniteWindows({ model: 'tiny', windows: 2 });
   metrics.stageDone('decode', 30);
-  metrics.decodeDone({ container: 'ogg', codec: 'opus', decoder: 'libopus', durationSeconds: 5 });
+  const opus = { container: 'ogg', codec: 'opus', decoder: 'libopus', durationSeconds: 5 };
+  metrics.decodeDone(opus, { silent: true, fullScaleSamples: 0 });
+  metrics.decodeDone(opus, { silent: false, fullScaleSamples: 3 });
   metrics.decodeFailed('unsupported_format');
   const found = await samples();
   const expected: Record<string, number> = {
@@ -130,9 +134,11 @@ test('what is observed is what is counted', async () => {
     'earshot_execution_provider_active{model="tiny",provider="cpu"}': 1,
     'earshot_nonfinite_windows_total{model="tiny"}': 2,
     'earshot_stage_duration_seconds_sum{stage="decode"}': 0.03,
-    'earshot_decodes_total{container="ogg",codec="opus",decoder="libopus",outcome="ok"}': 1,
+    'earshot_decodes_total{container="ogg",codec="opus",decoder="libopus",outcome="ok"}': 2,
     'earshot_decodes_total{container="other",codec="other",decoder="other",outcome="unsupported_format"}': 1,
-    earshot_clip_duration_seconds_sum: 5,
+    earshot_clip_duration_seconds_sum: 10,
+    earshot_silent_clips_total: 1,
+    earshot_full_scale_clips_total: 1,
     'earshot_model_load_duration_seconds{model="tiny"}': 1.5,
     'earshot_warmup_duration_seconds{model="tiny"}': 0.25,
     'earshot_model_info{model="tiny",revision="1",sha256="abcdef012345",precision="fp32",provider="cpu"}': 1,

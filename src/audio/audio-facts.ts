@@ -23,6 +23,8 @@ const CLIPPED_SHARE = 1e-4;
 const SPECTRUM_SAMPLES = 2048;
 /** A bin carries energy that is at most this much weaker than the strongest. */
 const BANDWIDTH_RANGE = 10 ** (-60 / 10);
+/** -120 dBFS: below is what rounding leaves of a constant. */
+const LEAST_POWER = 10 ** (-120 / 10);
 /** Rates of one clip that are looked at: a hostile one could have a million. */
 const MAX_RATES = 4;
 /** Telephone: half of what the models hear. */
@@ -110,10 +112,10 @@ class BandMeter {
   bandwidthHz(): number | null {
     const [longest] = [...this.#byRate].toSorted(([, a], [, b]) => b.frames - a.frames);
     if (!longest) return null;
-    const [sampleRate, { powers }] = longest;
+    const [sampleRate, { powers, frames }] = longest;
     // The first bins hold a constant offset and what leaks from it.
     const strongest = powers.subarray(2).reduce((a, b) => Math.max(a, b), 0);
-    if (strongest === 0) return null;
+    if (strongest < LEAST_POWER * frames) return null;
     const last = powers.findLastIndex((power) => power >= strongest * BANDWIDTH_RANGE);
     return Math.round((last * sampleRate) / SPECTRUM_SAMPLES);
   }

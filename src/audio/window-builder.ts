@@ -60,7 +60,9 @@ export class WindowBuilder {
   /** Samples at the present rate, and the length of what came at rates before it. */
   #numSamples = 0;
   #earlierSeconds = 0;
-  #heardSeconds = 0;
+  /** The same of what was heard. */
+  #numHeard = 0;
+  #earlierHeardSeconds = 0;
   #resampleMs = 0;
 
   constructor(plan: HearingPlan) {
@@ -120,9 +122,16 @@ export class WindowBuilder {
   }
 
   get #durationSeconds(): number {
-    return this.#numSamples === 0
-      ? this.#earlierSeconds
-      : this.#earlierSeconds + this.#numSamples / this.#sampleRate;
+    return this.#earlierSeconds + this.#secondsOf(this.#numSamples);
+  }
+
+  get #heardSeconds(): number {
+    return this.#earlierHeardSeconds + this.#secondsOf(this.#numHeard);
+  }
+
+  /** At the present rate; there is none before the first sample. */
+  #secondsOf(samples: number): number {
+    return samples === 0 ? 0 : samples / this.#sampleRate;
   }
 
   /** The latest chunk knows the codec best; the first one tells the rest. */
@@ -146,7 +155,7 @@ export class WindowBuilder {
     );
     this.#meter.push(taken, this.#sampleRate);
     this.#voices ??= this.#heard.map((name) => this.#newVoice(name));
-    this.#heardSeconds += (last - first) / this.#sampleRate;
+    this.#numHeard += last - first;
     const signals = toSignals(channel, taken);
     return this.#voices.flatMap((voice, index) =>
       this.#cut(voice, (resampler) => resampler.push(signals[index]!)),
@@ -159,8 +168,8 @@ export class WindowBuilder {
     const windows = (this.#voices ?? []).flatMap((voice) =>
       this.#cut(voice, (resampler) => resampler.flush()),
     );
-    this.#earlierSeconds = this.#durationSeconds;
-    this.#numSamples = 0;
+    [this.#earlierSeconds, this.#numSamples] = [this.#durationSeconds, 0];
+    [this.#earlierHeardSeconds, this.#numHeard] = [this.#heardSeconds, 0];
     this.#sampleRate = sampleRate;
     for (const voice of this.#voices ?? []) {
       voice.resampler = this.#newResampler();

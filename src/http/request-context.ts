@@ -75,8 +75,8 @@ export class RequestContext implements AnalysisObserver {
     this.#metrics.stageDone(stage, ms);
   }
 
-  decodeDone(format: Parameters<AnalysisObserver['decodeDone']>[0]): void {
-    this.#metrics.decodeDone(format);
+  decodeDone(...clip: Parameters<AnalysisObserver['decodeDone']>): void {
+    this.#metrics.decodeDone(...clip);
   }
 
   decodeFailed(error: unknown): void {

@@ -15,12 +15,15 @@ export type Stage = (typeof STAGES)[number];
 
 export interface ClipMetrics {
   stageDone(stage: Stage, ms: number): void;
-  decodeDone(clip: {
-    readonly container: string;
-    readonly codec: string;
-    readonly decoder: string;
-    readonly durationSeconds: number;
-  }): void;
+  decodeDone(
+    clip: {
+      readonly container: string;
+      readonly codec: string;
+      readonly decoder: string;
+      readonly durationSeconds: number;
+    },
+    facts: { readonly silent: boolean; readonly fullScaleSamples: number },
+  ): void;
   decodeFailed(outcome: Outcome): void;
 }
 
@@ -28,13 +31,15 @@ const CLIP_SECONDS = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7
 
 /** What is counted about clips on their way from bytes to tags. */
 export function createClipMetrics(registry: Registry): ClipMetrics {
-  const { stages, decodes, clipSeconds } = declare(registry);
+  const { stages, decodes, clipSeconds, silent, fullScale } = declare(registry);
   for (const stage of STAGES) stages.zero({ stage });
   return {
     stageDone: (stage, ms) => stages.observe({ stage }, ms / 1000),
-    decodeDone({ container, codec, decoder, durationSeconds }) {
+    decodeDone({ container, codec, decoder, durationSeconds }, facts) {
       decodes.inc({ container, codec, decoder, outcome: 'ok' });
       clipSeconds.observe(durationSeconds);
+      if (facts.silent) silent.inc();
+      if (facts.fullScaleSamples > 0) fullScale.inc();
     },
     // What a refused file claims to be is the client's word: no label is made of it.
     decodeFailed: (outcome) =>
@@ -59,6 +64,14 @@ function declare(registry: Registry) {
       name: 'clip_duration_seconds',
       help: 'Length of decoded clips',
       buckets: CLIP_SECONDS,
+    }),
+    silent: counter(registry, {
+      name: 'silent_clips_total',
+      help: 'Clips of which no sample reaches -60 dBFS',
+    }),
+    fullScale: counter(registry, {
+      name: 'full_scale_clips_total',
+      help: 'Clips with samples at full scale',
     }),
   };
 }
