@@ -7,6 +7,7 @@ import type { Timeline } from './timeline.js';
 const LANES_AT_FIRST = 12;
 
 interface Lane {
+  readonly label: string;
   readonly item: HTMLLIElement;
   readonly plot: HTMLDivElement;
   bestScore: number;
@@ -42,10 +43,11 @@ export class Lanes {
     this.#countHidden();
   }
 
-  /** The strongest first, once nothing moves any more. */
-  settle(): void {
+  /** Puts the strongest first, once nothing moves any more. @returns the labels in that order */
+  settle(): string[] {
     const best = [...this.#lanes.values()].toSorted((a, b) => b.bestScore - a.bestScore);
     this.#list.append(...best.map(({ item }) => item));
+    return best.map(({ label }) => label);
   }
 
   /** Puts every event where it belongs after the scale has changed. */
@@ -60,7 +62,7 @@ export class Lanes {
     const name = create('span', { className: 'lane-name', text: label });
     const item = create('li', { className: 'lane', children: [name, plot] });
     this.#list.append(item);
-    const lane = { item, plot, bestScore: 0 };
+    const lane = { label, item, plot, bestScore: 0 };
     this.#lanes.set(mid, lane);
     return lane;
   }

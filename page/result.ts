@@ -112,7 +112,7 @@ export class Result {
 
   async #ask({ bytes: body }: Sound, ear: Ear, signal: AbortSignal): Promise<void> {
     const onSent = sumOfTwo((bytes) => this.#progress.sent(bytes / (2 * body.size)));
-    const [tagging] = await Promise.all([
+    const [tagging, isTruncated] = await Promise.all([
       this.#service.askTags(ear.question, { body, signal, onSent: onSent(0) }).then((answer) => {
         this.#showTags(answer, ear);
         return answer;
@@ -124,8 +124,10 @@ export class Result {
         onEvent: (event) => this.#showEvent(event),
       }),
     ]);
-    this.#lanes.settle();
-    this.#progress.end(toWords(tagging));
+    const labels = this.#lanes.settle();
+    if (isTruncated)
+      this.#warnings.append(create('li', { text: 'There are more events than shown' }));
+    this.#progress.end(toWords(tagging, labels));
   }
 
   #showTags(tagging: Tagging, { model }: Ear): void {
@@ -173,8 +175,11 @@ function sumOfTwo(onSum: (bytes: number) => void) {
   };
 }
 
-function toWords({ tags = [] }: Tagging): string {
-  const named = tags.filter(({ score }) => score >= LEAST_NAMED_SCORE).slice(0, NAMED_TAGS);
-  if (named.length === 0) return 'Nothing stands out that the model knows';
-  return `Most likely: ${named.map(({ label }) => label).join(' · ')}`;
+/** @param labels of events, the strongest first */
+function toWords({ tags = [] }: Tagging, labels: readonly string[]): string {
+  const named = tags.filter(({ score }) => score >= LEAST_NAMED_SCORE).map(({ label }) => label);
+  const names = (of: readonly string[]) => of.slice(0, NAMED_TAGS).join(' · ');
+  if (named.length > 0) return `Most likely: ${names(named)}`;
+  if (labels.length > 0) return `At moments: ${names(labels)}`;
+  return 'Nothing stands out that the model knows';
 }

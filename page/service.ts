@@ -7,6 +7,7 @@ type Schemas = components['schemas'];
 export type Tagging = Schemas['AudioTags'];
 export type Tag = Schemas['Tag'];
 export type SoundEvent = Schemas['EventLine'];
+type EventsSummary = Schemas['EventsSummaryLine'];
 export type Model = Schemas['Model'];
 export type Label = Schemas['Label'];
 export type Limits = Schemas['ServiceInfo']['limits'];
@@ -24,8 +25,8 @@ type Sending = Omit<Posting, 'headers' | 'onText'>;
 const TAG_PARAMETERS = {
   top_k: '5',
   include: 'peaks',
-  // What is heard once in a long recording was heard.
-  aggregate: 'max',
+  // What fills a part of a long recording counts for that part.
+  aggregate: 'mean',
 };
 
 /** URL of an operation as the page asks it, relative to the page's own. */
@@ -69,23 +70,27 @@ export class Service {
   /**
    * Hands on each event as soon as the service knows that it is over.
    *
+   * @returns whether there were more than the service tells
    * @throws ProblemError also in the middle; NoReplyError, or the signal's reason
    */
   async streamEvents(
     question: Question,
     { onEvent, ...sending }: Sending & { onEvent: (event: SoundEvent) => void },
-  ): Promise<void> {
+  ): Promise<boolean> {
     const lines = new LineSplitter();
     let failure: unknown;
+    let isTruncated = false;
     const read = (line: string) => {
       const entry: unknown = JSON.parse(line);
       if (isProblem(entry)) failure ??= new ProblemError(entry);
       else if (isEvent(entry)) onEvent(entry);
+      else if (isSummary(entry)) isTruncated = entry.truncated;
     };
     const onText = (piece: string) => lines.push(piece).forEach(read);
     await this.#post(eventsUrl(question, 'ndjson'), { ...sending, onText });
     lines.end().forEach(read);
     if (failure !== undefined) throw failure;
+    return isTruncated;
   }
 
   /** Its own picture of a sound, as SVG: for what the browser cannot decode. */
@@ -120,5 +125,11 @@ export class Service {
   }
 }
 
-const isEvent = (entry: unknown): entry is SoundEvent =>
-  typeof entry === 'object' && entry !== null && 'label' in entry;
+const isEvent = (entry: unknown): entry is SoundEvent => objectOf(entry) === 'audio.event';
+
+const isSummary = (entry: unknown): entry is EventsSummary =>
+  objectOf(entry) === 'audio.events.summary';
+
+/** What the service says that a line is. */
+const objectOf = (entry: unknown): unknown =>
+  typeof entry === 'object' && entry !== null && 'object' in entry ? entry.object : undefined;

@@ -30,6 +30,7 @@ test('variables become values of their kind; an empty one counts as not set', ()
   const env = {
     PORT: '0',
     DOCS: 'off',
+    PAGE: 'off',
     CUDA_DEVICES: '0, 2',
     BATCH_SIZES: '1,8',
     MODEL: 'mine',
@@ -43,6 +44,7 @@ test('variables become values of their kind; an empty one counts as not set', ()
   expect(loadConfig(env, 4)).toMatchObject({
     port: 0,
     docs: false,
+    page: false,
     cudaDevices: [0, 2],
     batchSizes: [1, 8],
     model: 'mine',

@@ -10,7 +10,7 @@ export const choose = (page: Page, name: string) =>
 export const answered = (page: Page) =>
   page
     .getByRole('status')
-    .filter({ hasText: /^(Most likely|Nothing stands out)/ })
+    .filter({ hasText: /^(Most likely|At moments|Nothing stands out)/ })
     .waitFor();
 
 /** Best first. */

@@ -88,6 +88,14 @@ export function dogAsWave64(): Buffer {
   return writeWav({ kind: 's16', sampleRate: SAMPLE_RATE, channels, form: 'W64' });
 }
 
+/** dog.ogg so many times, five seconds each. */
+export function dogAgain(times: number): Buffer {
+  const dog = dogSamples();
+  const { length } = dog;
+  const samples = Float32Array.from({ length: times * length }, (_, i) => dog[i % length]!);
+  return writeWav({ kind: 's16', sampleRate: SAMPLE_RATE, channels: [samples] });
+}
+
 /** A bark with a short silence after it. */
 function barkWav(): Buffer {
   const [from, to] = [BARK.start - 0.05, BARK.end + 0.4].map((s) => Math.round(s * SAMPLE_RATE));

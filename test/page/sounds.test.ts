@@ -12,7 +12,7 @@ import {
   told,
   watchPlayer,
 } from './on-page.js';
-import { BARK, dogAsWave64, hasBrowser, openSite, type Site } from './site.js';
+import { BARK, dogAgain, dogAsWave64, hasBrowser, openSite, type Site } from './site.js';
 
 let site: Site;
 beforeAll(async () => {
@@ -66,6 +66,33 @@ describe.skipIf(!hasBrowser)('in Chromium, a sound', () => {
     await page.getByRole('heading', { name: 'handed.ogg' }).waitFor();
     await answered(page);
     expect((await tagNames(page)).slice(0, 2).toSorted()).toEqual(['Bark', 'Dog']);
+  });
+
+  test('that is long is told while it is still heard', async () => {
+    const { page } = await site.open();
+    // How many events there are whenever some have come, while the answer is not complete.
+    await told(
+      page,
+      `(() => {
+        window.counts = [];
+        const lanes = document.querySelector('#lanes');
+        const count = () => {
+          if (document.querySelector('#progress').hidden) return;
+          window.counts.push(lanes.querySelectorAll('.event').length);
+        };
+        new MutationObserver(count).observe(lanes, { childList: true, subtree: true });
+      })()`,
+    );
+    const buffer = dogAgain(12);
+    await page
+      .getByLabel('Choose a file')
+      .setInputFiles({ name: 'kennel.wav', mimeType: 'audio/wav', buffer });
+    await answered(page);
+    const counts = (await told<number[]>(page, 'window.counts')).filter((count) => count > 0);
+    expect(new Set(counts).size).toBeGreaterThan(1);
+    const barks = await eventsOf(page, 'Bark');
+    expect(barks.length).toBeGreaterThanOrEqual(6);
+    expect(barks.at(-1)?.end).toBeGreaterThan(55);
   });
 
   test('plays from where it is clicked, and from an event', async () => {
