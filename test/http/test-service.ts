@@ -54,8 +54,14 @@ export async function openWorkshop({
   modelsDir = MODELS_DIR,
   model = '',
   ffmpegPath = 'off',
+  maxClipSeconds = MAX_CLIP_SECONDS,
 } = {}): Promise<Workshop> {
-  const config = testConfig({ MODELS_DIR: modelsDir, MODEL: model, FFMPEG_PATH: ffmpegPath });
+  const config = testConfig({
+    MODELS_DIR: modelsDir,
+    MODEL: model,
+    FFMPEG_PATH: ffmpegPath,
+    MAX_CLIP_SECONDS: String(maxClipSeconds),
+  });
   const log = createLog({ level: 'silent' });
   const registry = await createModelRegistry({
     ...config,
