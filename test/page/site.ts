@@ -26,7 +26,7 @@ export const BARK = { start: 2.25, end: 2.56 };
 
 export const clipPath = (name: string): string => join(CLIPS, name);
 
-export interface Visit {
+interface Visit {
   readonly page: Page;
   /** All that the page has asked. */
   readonly requests: readonly Request[];
