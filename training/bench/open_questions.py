@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--teacher", type=Path, help="artefact that teaches the tokenizers")
     parser.add_argument("--only", nargs="+", choices=[*ENCODER_ANSWERS, *TOKENIZER_ANSWERS])
+    parser.add_argument("--steps", type=int, help="of each encoder, instead of the config's")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     wanted = options.only or [*ENCODER_ANSWERS, *(TOKENIZER_ANSWERS if options.teacher else ())]
@@ -106,7 +107,7 @@ def main() -> None:
         parser.error("expected --teacher ARTEFACT for the answers of the tokenizer")
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    config = load_iterate_config(options.config)
+    config = _with_steps(load_iterate_config(options.config), options.steps)
     clips = usable_clips(read_manifest(config.probe_manifest))
     for name in wanted:
         if name in ENCODER_ANSWERS:
@@ -210,6 +211,14 @@ def _tokenizer_line(name: str, row: Result) -> str:
     return (
         f"| {name.removeprefix('commitment-')} | {row['estimate_loss']:.3f} | "
         f"{row['commitment_loss']:.3f} | {row['perplexity']:.0f} | {row['usage_percent']:.0f} |"
+    )
+
+
+def _with_steps(config: IterateConfig, steps: int | None) -> IterateConfig:
+    if steps is None:
+        return config
+    return _with_encoder(
+        config, lambda stage: replace(stage, loop=replace(stage.loop, steps=steps))
     )
 
 
