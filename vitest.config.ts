@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 // both inherit execArgv from the test process.
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['{faults,test}/**/*.test.ts'],
     pool: 'forks',
     execArgv: ['--import', 'tsx'],
     maxWorkers: 2,

@@ -1,0 +1,114 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { Measured, PlantedFault } from './service-under-test.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const ENTRY = fileURLToPath(new URL('service-under-test.ts', import.meta.url));
+const TASKSET = '/usr/bin/taskset';
+
+export interface ServiceOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Faults of the product that the harness brings in, as controls. */
+  readonly planted?: readonly PlantedFault[];
+}
+
+/** The whole service in a process of its own, as `npm start` runs it, around the tiny model. */
+export class ServiceProcess {
+  readonly url: string;
+  readonly exitCode: Promise<number | null>;
+  readonly #child: ChildProcess;
+  readonly #spoolDir: string;
+
+  /** On one core, the last, so that the load comes from the others; one engine, one decode thread. */
+  static async start({ env = {}, planted = [] }: ServiceOptions = {}): Promise<ServiceProcess> {
+    const spoolDir = mkdtempSync(join(tmpdir(), 'earshot-faults-'));
+    const command = [process.execPath, '--import', 'tsx', ENTRY, ...planted];
+    const [program, ...args] = [...pinning(), ...command] as [string, ...string[]];
+    const child = spawn(program, args, {
+      cwd: ROOT,
+      env: { PATH: process.env.PATH, ...baseEnvironment(spoolDir), ...env },
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    try {
+      return new ServiceProcess(child, spoolDir, await urlSaidBy(child));
+    } catch (error) {
+      child.kill('SIGKILL');
+      rmSync(spoolDir, { recursive: true });
+      throw error;
+    }
+  }
+
+  private constructor(child: ChildProcess, spoolDir: string, url: string) {
+    this.#child = child;
+    this.#spoolDir = spoolDir;
+    this.url = url;
+    this.exitCode = once(child, 'exit').then(([code]) => code as number | null);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Files that uploads have left, or are in. */
+  spooled(): string[] {
+    return readdirSync(this.#spoolDir);
+  }
+
+  /** What the process says of itself; what it says of its event loop begins with the question before. */
+  async measure(): Promise<Measured> {
+    this.#child.send('measure');
+    const [measured] = (await once(this.#child, 'message')) as [Measured];
+    return measured;
+  }
+
+  /** SIGTERM: the service ends in order. */
+  terminate(): void {
+    this.#child.kill('SIGTERM');
+  }
+
+  /** Ends it, whatever state it is in, and takes its folder away. */
+  async stop(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.exitCode;
+    rmSync(this.#spoolDir, { recursive: true });
+  }
+}
+
+function pinning(): string[] {
+  const cores = availableParallelism();
+  return process.platform === 'linux' && cores > 1 ? [TASKSET, '-c', String(cores - 1)] : [];
+}
+
+function baseEnvironment(spoolDir: string): Record<string, string> {
+  return {
+    MODELS_DIR: join(ROOT, 'test/fixtures/models'),
+    EXECUTION_PROVIDER: 'cpu',
+    SPOOL_DIR: spoolDir,
+    HOST: '127.0.0.1',
+    PORT: '0',
+    ENGINES: '1',
+    DECODE_CONCURRENCY: '1',
+    FFMPEG_PATH: 'off',
+    PRE_STOP_MS: '0',
+  };
+}
+
+/** Reads the log to its end, since a full pipe would hold the service up. */
+function urlSaidBy(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout as Readable }).on('line', (line) => {
+      const said = /Earshot listens on (http:\/\/[^\s,]+)/.exec(line);
+      if (said?.[1]) resolve(said[1]);
+    });
+    child.once('error', reject);
+    child.once('exit', (code) =>
+      reject(new Error(`Expected a service that starts, it ended with ${code}`)),
+    );
+  });
+}

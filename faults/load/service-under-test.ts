@@ -1,0 +1,63 @@
+/** Process entry: the service as it is, with a probe beside it and, in controls, a fault planted into its process. */
+import { subscribe } from 'node:diagnostics_channel';
+import { readdirSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** `leak`: each request leaves 10 KB behind. `stall`: each request works on the main thread for a while. */
+export type PlantedFault = 'leak' | 'stall';
+
+export interface Measured {
+  /** After a full collection: what is still reachable, on the heap and in buffers. */
+  readonly liveBytes: number;
+  readonly rssBytes: number;
+  readonly openFiles: number;
+  /** Since the last measurement. */
+  readonly loopDelayP99Ms: number;
+  readonly loopDelayMaxMs: number;
+}
+
+const LEAK_BYTES = 10_240;
+const STALL_MS = 1000;
+const NS_PER_MS = 1e6;
+const RESOLUTION_MS = 1;
+
+const loopDelay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+loopDelay.enable();
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+plant(process.argv.slice(2) as PlantedFault[]);
+process.on('message', () => process.send?.(measure()));
+// The service decides when it ends; without whoever started it, it is not wanted.
+process.channel?.unref();
+process.once('disconnect', () => process.exit(1));
+await import('../../src/main.js');
+
+function measure(): Measured {
+  const loopDelayP99Ms = loopDelay.percentile(99) / NS_PER_MS;
+  const loopDelayMaxMs = loopDelay.max / NS_PER_MS;
+  collectGarbage();
+  const { heapUsed, external, rss } = process.memoryUsage();
+  loopDelay.reset();
+  return {
+    liveBytes: heapUsed + external,
+    rssBytes: rss,
+    openFiles: readdirSync('/proc/self/fd').length,
+    loopDelayP99Ms,
+    loopDelayMaxMs,
+  };
+}
+
+function plant(faults: readonly PlantedFault[]): void {
+  const onRequest = (work: () => void) => subscribe('http.server.request.start', work);
+  const leaked: unknown[] = [];
+  if (faults.includes('leak')) onRequest(() => leaked.push(Buffer.alloc(LEAK_BYTES)));
+  if (faults.includes('stall')) onRequest(stall);
+}
+
+function stall(): void {
+  const endMs = performance.now() + STALL_MS;
+  while (performance.now() < endMs);
+}
