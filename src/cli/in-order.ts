@@ -13,7 +13,10 @@ export async function* inOrder<T, R>(
   try {
     for (const item of items) {
       if (inHand.length === atOnce) yield await (inHand.shift() as Promise<R>);
-      inHand.push(work(item));
+      const result = work(item);
+      // A failure is thrown when its turn comes; until then it is not one that nobody looks after.
+      result.catch(() => {});
+      inHand.push(result);
     }
     while (inHand.length > 0) yield await (inHand.shift() as Promise<R>);
   } finally {

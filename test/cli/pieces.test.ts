@@ -62,6 +62,27 @@ describe('inOrder', () => {
     expect(mostHeld).toBe(3);
   });
 
+  test('throws a failure when its turn comes, not before', async () => {
+    const order: string[] = [];
+    let release = () => {};
+    const work = async (item: number) => {
+      if (item === 1) throw new Error('item 1');
+      await new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      return item;
+    };
+    const run = (async () => {
+      for await (const item of inOrder([0, 1], work, { atOnce: 2 })) order.push(`took ${item}`);
+    })();
+    const ended = run.catch((error: Error) => order.push(error.message));
+    // Time for Node to complain of a rejection without a handler, which would fail the test.
+    await new Promise((resolve) => setImmediate(resolve));
+    release();
+    await ended;
+    expect(order).toEqual(['took 0', 'item 1']);
+  });
+
   test('ends with the first failure, when all that was begun has ended', async () => {
     let numEnded = 0;
     const work = async (item: number) => {
