@@ -1,0 +1,17 @@
+import { execFileSync } from 'node:child_process';
+
+export interface ChildInfo {
+  readonly pid: number;
+  readonly isZombie: boolean;
+  readonly command: string;
+}
+
+/** Child processes of a process, those that ended and were not reaped among them. */
+export function childrenOf(parent: number): ChildInfo[] {
+  const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat=,args='], { encoding: 'utf8' });
+  return table.split('\n').flatMap((line) => {
+    const [pid, ppid, state = '', ...command] = line.trim().split(/\s+/);
+    if (Number(ppid) !== parent || command[0] === 'ps') return [];
+    return [{ pid: Number(pid), isZombie: state.startsWith('Z'), command: command.join(' ') }];
+  });
+}
