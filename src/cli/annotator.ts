@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { AnalysisDeps, AnalysisObserver } from '../analyze/hear.js';
 import { listEvents } from '../analyze/list-events.js';
 import { tagClip } from '../analyze/tag-clip.js';
@@ -63,6 +64,8 @@ export async function annotate(
     if (key.failure) throw key.failure;
     return { kind: 'done', ...(await answer(key, options, deps)) };
   } catch (error) {
+    // Ctrl-C in a terminal ends ffmpeg, too: what that leaves is no fault of the file.
+    await setImmediate();
     deps.signal.throwIfAborted();
     const known = toServiceError(error);
     const { code, extensions } = known;
