@@ -12,7 +12,7 @@ import type { OutputName, WindowOutput } from '../inference/batch.js';
 import type { Model } from '../inference/model.js';
 import type { Stage } from '../metrics/clip-metrics.js';
 
-export type { AudioFacts, ChannelChoice, ClipFormat, Decoder };
+export type { Decoder };
 
 /** A clip as it was received: the bytes of one audio file, spooled. */
 export interface ClipFile {
@@ -31,6 +31,8 @@ export interface AnalysisObserver {
 export interface AnalysisDeps {
   readonly decoder: Pick<Decoder, 'decode'>;
   readonly model: Model;
+  /** Whose turns the windows take; undefined: the clip has its own. */
+  readonly client?: string | undefined;
   readonly observer: AnalysisObserver;
   /** Drops the work; what was asked for is then rejected with its reason. */
   readonly signal: AbortSignal;
@@ -103,8 +105,8 @@ export async function hearClip(
   onWindow: (window: HeardWindow) => void | Promise<void>,
   deps: AnalysisDeps,
 ): Promise<HeardClip> {
-  const { model, observer, signal } = deps;
-  const stream = model.open({ outputs: hearing.outputs, signal });
+  const { model, client, observer, signal } = deps;
+  const stream = model.open({ outputs: hearing.outputs, client, signal });
   const ahead = WINDOWS_PER_PLACE * model.engines * model.maxBatchWindows;
   const line = new WindowLine(ahead, (window) => stream.run(window), onWindow);
   try {

@@ -36,7 +36,7 @@ export interface Decoder {
   close(): Promise<void>;
 }
 
-export interface DecodeOptions {
+interface DecodeOptions {
   readonly onWindow: (window: DecodedWindow) => void | Promise<void>;
   readonly signal?: AbortSignal | undefined;
 }
