@@ -240,14 +240,9 @@ export class Batcher {
     const timeoutMs = meter.timeoutMs(batch);
     for (const { request } of entries) request.windowStarted();
     try {
-      const ran = await pool.lend(async (engine, index) => {
-        return { index, output: await engine.run(batch, { outputs, timeoutMs }) };
-      });
-      listener.batchDone({
-        ...meter.record(batch, ran.output.inferenceMs, graph),
-        engine: ran.index,
-      });
-      this.#deliver(entries, ran.output);
+      const { output, engine } = await pool.run(batch, { outputs, timeoutMs });
+      listener.batchDone({ ...meter.record(batch, output.inferenceMs, graph), engine });
+      this.#deliver(entries, output);
     } catch (error) {
       this.#recover(entries, error);
     }

@@ -1,5 +1,6 @@
+import type { Batch, BatchOutput } from './batch.js';
 import type { Clock } from './clock.js';
-import type { Engine, EngineLostError } from './engine-process.js';
+import type { Engine, EngineLostError, RunOptions } from './engine-process.js';
 
 /** What the pool tells its owner. */
 export interface EnginePoolListener {
@@ -9,6 +10,8 @@ export interface EnginePoolListener {
   down(): void;
   /** An engine was lost; another is started in its place. */
   lost(engine: number, error: EngineLostError): void;
+  /** An engine that was in doubt gives other numbers than it should; it is lost next. */
+  selfTestFailed(engine: number, error: Error): void;
   /** An engine could not be started in the place of a lost one; it will be tried again. */
   startFailed(engine: number, error: Error, retryInMs: number): void;
 }
@@ -16,6 +19,8 @@ export interface EnginePoolListener {
 export interface EnginePoolOptions {
   /** One per place: starts an engine that is warm and checked. */
   readonly starts: readonly ((signal: AbortSignal) => Promise<Engine>)[];
+  /** Rejects when an engine does not give the numbers that are known of a sound. */
+  readonly selfTest: (engine: Engine) => Promise<void>;
   readonly clock: Clock;
 }
 
@@ -24,6 +29,8 @@ interface Place {
   readonly start: (signal: AbortSignal) => Promise<Engine>;
   engine: Engine | undefined;
   busy: boolean;
+  /** It gave numbers that are not finite and has not yet shown that it can do better. */
+  isInDoubt: boolean;
   /** Losses since the last run that succeeded; spaces out restarts. */
   losses: number;
   /** Starts that failed since the last engine of this place lived. */
@@ -42,6 +49,7 @@ export function restartDelayMs(failures: number): number {
 /** Engines of one model: hands out the idle ones, replaces the lost ones. */
 export class EnginePool {
   readonly #places: readonly Place[];
+  readonly #selfTest: EnginePoolOptions['selfTest'];
   readonly #clock: Clock;
   readonly #closing = new AbortController();
   readonly #starting = new Set<Promise<void>>();
@@ -65,11 +73,12 @@ export class EnginePool {
     }
   }
 
-  private constructor({ starts, clock }: EnginePoolOptions) {
+  private constructor({ starts, selfTest, clock }: EnginePoolOptions) {
+    this.#selfTest = selfTest;
     this.#clock = clock;
     this.#places = starts.map((start, index) => {
-      const nothingYet = { engine: undefined, busy: false, losses: 0, failedStarts: 0 };
-      return { index, start, restart: undefined, ...nothingYet };
+      const nothingYet = { engine: undefined, losses: 0, failedStarts: 0, restart: undefined };
+      return { index, start, busy: false, isInDoubt: false, ...nothingYet };
     });
   }
 
@@ -78,9 +87,10 @@ export class EnginePool {
     return this.#places.length;
   }
 
-  /** Engines that live now. */
+  /** Engines that live now and are not in doubt. */
   get numLive(): number {
-    return this.#places.filter(({ engine }) => engine !== undefined).length;
+    return this.#places.filter(({ engine, isInDoubt }) => engine !== undefined && !isInDoubt)
+      .length;
   }
 
   /** True when no engine lives and each place has failed to start one. */
@@ -98,28 +108,29 @@ export class EnginePool {
   }
 
   /**
-   * Lends an idle engine for one piece of work; it is idle again when the promise resolves.
+   * Runs one batch in an idle engine.
    *
-   * A run that fails for a reason in the session leaves the engine in doubt: it is replaced.
+   * An engine whose run fails for a reason in the session is replaced. One that gives numbers that are not finite is in
+   * doubt: nothing of what it gave comes back, and nothing more is run in it, before it has passed the self-test. If it
+   * fails that, the batch is lost with it.
    *
-   * @param work rejects with what the engine's `run` rejected with
+   * @throws what the engine's `run` or the self-test threw
    * @throws Error when no engine is idle; ask `hasIdle` first
    */
-  async lend<T>(work: (engine: Engine, index: number) => Promise<T>): Promise<T> {
+  async run(batch: Batch, options: RunOptions): Promise<{ output: BatchOutput; engine: number }> {
     const place = this.#places.find(({ engine, busy }) => engine !== undefined && !busy);
     if (place?.engine === undefined) throw new Error('Expected an idle engine');
-    const { engine } = place;
+    const { engine, index } = place;
+    // Stays busy where a run fails, until the end of the engine is noticed, so that nobody else gets it.
     place.busy = true;
-    try {
-      const result = await work(engine, place.index);
-      place.busy = false;
-      place.losses = 0;
-      return result;
-    } catch (error) {
-      // Stays busy until its end is noticed, so that nobody else borrows it.
+    const output = await engine.run(batch, options).catch((error: unknown) => {
       engine.kill('run_failed');
       throw error;
-    }
+    });
+    if (output.windows.some(({ finite }) => !finite)) await this.#prove(place, engine);
+    place.busy = false;
+    place.losses = 0;
+    return { output, engine: index };
   }
 
   /** Ends all engines, those that are just starting included. */
@@ -129,11 +140,26 @@ export class EnginePool {
     const closed = this.#places.map(({ engine }) => engine?.close({ graceMs }));
     await Promise.all([...closed, ...this.#starting]);
   }
+
+  /** Numbers that are not finite may be the clip's doing or the engine's; a sound that is known tells which. */
+  async #prove(place: Place, engine: Engine): Promise<void> {
+    place.isInDoubt = true;
+    try {
+      await this.#selfTest(engine);
+      place.isInDoubt = false;
+    } catch (error) {
+      if (place.engine === engine) this.#listener?.selfTestFailed(place.index, error as Error);
+      engine.kill('self_test_failed');
+      throw error;
+    }
+  }
+
   async #fill(place: Place): Promise<void> {
     const engine = await place.start(this.#closing.signal);
     if (this.#closing.signal.aborted) return engine.close({ graceMs: 0 });
     place.engine = engine;
     place.busy = false;
+    place.isInDoubt = false;
     place.failedStarts = 0;
     void engine.ended.then((error) => this.#replace(place, error));
     this.#listener?.up();

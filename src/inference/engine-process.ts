@@ -5,8 +5,8 @@ import { type Clock, systemClock } from './clock.js';
 import type { EngineCommand, EngineReply, EngineSpec } from './engine-messages.js';
 import { TextTail } from './text-tail.js';
 
-/** Why an engine is no more: it ended by itself, ran too long, or failed a run. */
-export type LossReason = 'crashed' | 'timeout' | 'run_failed';
+/** Why an engine is no more: it ended by itself, ran too long, failed a run, or gave other numbers than it should. */
+export type LossReason = 'crashed' | 'timeout' | 'run_failed' | 'self_test_failed';
 
 /** The engine process ended before it answered. */
 export class EngineLostError extends Error {
@@ -39,6 +39,12 @@ export class EngineStartError extends Error {
   }
 }
 
+/** How a batch is to be run. */
+export interface RunOptions {
+  readonly outputs: readonly OutputName[];
+  readonly timeoutMs: number;
+}
+
 /** One open graph in a process of its own; hides how it is reached. */
 export interface Engine {
   readonly pid: number;
@@ -50,10 +56,7 @@ export interface Engine {
    * @throws EngineLostError when the process ends before it answers, or is ended after `timeoutMs`
    * @throws EngineRunError when the session refused the batch
    */
-  run(
-    batch: Batch,
-    options: { outputs: readonly OutputName[]; timeoutMs: number },
-  ): Promise<BatchOutput>;
+  run(batch: Batch, options: RunOptions): Promise<BatchOutput>;
   /** Ends the process at once. */
   kill(reason: LossReason): void;
   /** Asks the engine to end after the run in hand, and ends it when `graceMs` have passed. */
@@ -122,10 +125,7 @@ class EngineProcess implements Engine {
     await this.#ask({ type: 'load', spec }, START_TIMEOUT_MS);
   }
 
-  async run(
-    batch: Batch,
-    { outputs, timeoutMs }: { outputs: readonly OutputName[]; timeoutMs: number },
-  ): Promise<BatchOutput> {
+  async run(batch: Batch, { outputs, timeoutMs }: RunOptions): Promise<BatchOutput> {
     const reply = await this.#ask({ type: 'run', batch, outputs }, timeoutMs);
     if (reply.type !== 'ran') throw new Error(`Expected the reply "ran", got "${reply.type}"`);
     return reply.output;

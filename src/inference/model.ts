@@ -158,6 +158,9 @@ function poolListener(
       log.warn({ model, engine, reason, stderr }, `${message}; another is started`);
       observer.engineRestarted({ model, reason });
     },
+    selfTestFailed(engine, { message }) {
+      log.error({ model, engine }, `An engine gave numbers that are not finite: ${message}`);
+    },
     startFailed(engine, { message }, retryInMs) {
       log.error({ model, engine, retry_in_ms: retryInMs }, `No engine came up: ${message}`);
     },

@@ -15,6 +15,10 @@ import {
 } from './provider.js';
 import { Reference, type WarmUpOptions, type WarmUpResult, warmUp } from './warm-up.js';
 
+// A self-test that takes so long is stuck.
+const MIN_RUN_TIMEOUT_MS = 10_000;
+const WARMUPS_OF_A_RUN = 10;
+
 /** How the engines of a model are to be started. */
 export interface EngineOptions {
   readonly provider: RequestedProvider;
@@ -29,6 +33,8 @@ export interface EngineOptions {
   readonly warmup: boolean;
   /** Lone windows or batches of fixed shapes; by default what suits the provider. */
   readonly batching?: 'lone' | 'bucketed' | undefined;
+  /** Forks an engine; another one stands in for it where faults are provoked. */
+  readonly startEngine?: typeof startEngine;
 }
 
 export interface OpenEngines extends WarmUpResult {
@@ -111,17 +117,22 @@ async function openOn(
     clock,
   };
   const results: WarmUpResult[] = [];
+  const warmupMs = () => Math.max(...results.map((result) => result.warmupMs));
   const starts = engineSpecs(folder, { graphs, options, provider }).map(
     (spec) => async (signal: AbortSignal) => {
-      const { engine, result } = await startWarmEngine(spec, warmUpOptions, signal);
+      const start = options.startEngine ?? startEngine;
+      const { engine, result } = await startWarmEngine(start, { spec, signal, ...warmUpOptions });
       results.push(result);
       return engine;
     },
   );
-  const pool = await EnginePool.start({ starts, clock });
-  const warmupMs = Math.max(...results.map((result) => result.warmupMs));
+  const selfTest = async (engine: Engine) => {
+    const runTimeoutMs = Math.max(MIN_RUN_TIMEOUT_MS, WARMUPS_OF_A_RUN * warmupMs());
+    await warmUp(engine, { ...warmUpOptions, shapes: [], runTimeoutMs });
+  };
+  const pool = await EnginePool.start({ starts, selfTest, clock });
   const msPerAudioSecond = Math.max(...results.map((result) => result.msPerAudioSecond));
-  return { pool, plan, precision, warmupMs, msPerAudioSecond };
+  return { pool, plan, precision, warmupMs: warmupMs(), msPerAudioSecond };
 }
 
 /**
@@ -174,11 +185,10 @@ function engineSpecs(
 }
 
 async function startWarmEngine(
-  spec: EngineSpec,
-  options: WarmUpOptions,
-  signal: AbortSignal,
+  start: typeof startEngine,
+  { spec, signal, ...options }: WarmUpOptions & { spec: EngineSpec; signal: AbortSignal },
 ): Promise<{ engine: Engine; result: WarmUpResult }> {
-  const engine = await startEngine(spec, { clock: options.clock, signal });
+  const engine = await start(spec, { clock: options.clock, signal });
   const kill = () => engine.kill('crashed');
   signal.addEventListener('abort', kill, { once: true });
   try {

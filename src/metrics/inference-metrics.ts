@@ -32,6 +32,7 @@ const LOSS_REASONS = Object.keys({
   crashed: 0,
   timeout: 0,
   run_failed: 0,
+  self_test_failed: 0,
 } satisfies Record<LossReason, 0>);
 
 /** What inference tells about itself, as metrics. */

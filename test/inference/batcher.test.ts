@@ -27,13 +27,19 @@ async function batcherOf({
 }: Partial<BatcherOptions> & { engines?: number } = {}) {
   const clock = new ManualClock();
   const engines: ScriptedEngine[] = [];
-  const control = { failing: false };
+  const control = { failing: false, isPoisoned: false };
   const start = async () => {
     if (control.failing) throw new Error('no memory');
     engines.push(new ScriptedEngine());
     return engines.at(-1) as ScriptedEngine;
   };
-  const pool = await EnginePool.start({ starts: Array(places).fill(start), clock });
+  const pool = await EnginePool.start({
+    starts: Array(places).fill(start),
+    selfTest: async () => {
+      if (control.isPoisoned) throw new Error('another number');
+    },
+    clock,
+  });
   const plan = options.plan ?? lonePlan;
   const heard = { batches: [] as object[], queue: [] as [number, number][], nonfinite: 0 };
   const batcher = new Batcher({
@@ -63,6 +69,7 @@ async function batcherOf({
     up: () => batcher.dispatch(),
     down: () => batcher.failAll(),
     lost() {},
+    selfTestFailed() {},
     startFailed() {},
   });
   /** Marks of the windows of each run so far, engine by engine. */
@@ -282,6 +289,17 @@ describe('Batcher with lone windows', () => {
     expect(marks(await good)).toEqual([3]);
     expect(order().flat()).toEqual([1, 3]);
     expect(heard.nonfinite).toBe(1);
+  });
+
+  it('runs a window again that a poisoned engine gave no finite numbers for', async () => {
+    const { batcher, engines, control, finishAll, restart } = await batcherOf();
+    control.isPoisoned = true;
+    const request = batcher.run([marked(1)], OUTPUTS);
+    engines[0]?.finish({ nonfinite: [0] });
+    await settle();
+    await restart();
+    await finishAll();
+    expect(marks(await request)).toEqual([1]);
   });
 
   it('runs the window of a lost engine once more, before all others', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EnginePool, restartDelayMs } from '../../src/inference/engine-pool.js';
+import type { Engine } from '../../src/inference/engine-process.js';
 import { ManualClock } from './manual-clock.js';
 import { ScriptedEngine, settle } from './scripted-engine.js';
 
@@ -15,16 +16,27 @@ async function poolOf(places: number) {
     engines.push(engine);
     return engine;
   };
-  const pool = await EnginePool.start({ starts: Array(places).fill(start), clock });
+  const selfTest = async (engine: Engine) => {
+    heard.push(`tests ${engines.indexOf(engine as ScriptedEngine)}`);
+    await engine.run({} as never, { outputs: [], timeoutMs: 1 });
+  };
+  const pool = await EnginePool.start({ starts: Array(places).fill(start), selfTest, clock });
   pool.listen({
     up: () => heard.push('up'),
     down: () => heard.push('down'),
     lost: (engine, { reason }) => heard.push(`lost ${engine} ${reason}`),
+    selfTestFailed: (engine, { message }) => heard.push(`wrong ${engine} ${message}`),
     startFailed: (engine, { message }, retryInMs) =>
       heard.push(`failed ${engine} ${message} ${retryInMs}`),
   });
   return { pool, clock, engines, heard, control };
 }
+
+const run = (pool: EnginePool) => pool.run({} as never, { outputs: [], timeoutMs: 1 });
+
+const notFinite = { windows: [{ rows: 1, values: {}, finite: false }], inferenceMs: 1 };
+
+const untested = async () => {};
 
 describe('restartDelayMs', () => {
   it('is nothing at first, doubles after each further failure and stays bounded', () => {
@@ -34,20 +46,14 @@ describe('restartDelayMs', () => {
 });
 
 describe('EnginePool', () => {
-  it('lends each engine to one piece of work at a time', async () => {
+  it('gives each engine one batch at a time', async () => {
     const { pool, engines, heard } = await poolOf(2);
-    const lent: number[] = [];
-    const work = [0, 1].map(() =>
-      pool.lend(async (engine, index) => {
-        lent.push(index);
-        return engine.run({} as never, { outputs: [], timeoutMs: 1 });
-      }),
-    );
-    expect(lent).toEqual([0, 1]);
+    const work = [run(pool), run(pool)];
+    expect(engines.map(({ runs }) => runs.length)).toEqual([1, 1]);
     expect(pool.hasIdle).toBe(false);
-    await expect(pool.lend(async () => {})).rejects.toThrow('Expected an idle engine');
+    await expect(run(pool)).rejects.toThrow('Expected an idle engine');
     for (const engine of engines) engine.runs[0]?.resolve({ windows: [], inferenceMs: 1 });
-    await Promise.all(work);
+    expect((await Promise.all(work)).map(({ engine }) => engine)).toEqual([0, 1]);
     expect(pool.hasIdle).toBe(true);
     expect(heard).toEqual([]);
   });
@@ -64,9 +70,9 @@ describe('EnginePool', () => {
     expect(pool).toMatchObject({ numLive: 1, hasIdle: true, size: 1 });
   });
 
-  it('replaces an engine whose run failed, and lends it to nobody meanwhile', async () => {
+  it('replaces an engine whose run failed, and uses it for nothing meanwhile', async () => {
     const { pool, clock, engines } = await poolOf(1);
-    const work = pool.lend((engine) => engine.run({} as never, { outputs: [], timeoutMs: 1 }));
+    const work = run(pool);
     engines[0]?.refuse(new Error('bad input'));
     await expect(work).rejects.toThrow('bad input');
     expect(pool.hasIdle).toBe(false);
@@ -75,6 +81,48 @@ describe('EnginePool', () => {
     await settle();
     expect(engines).toHaveLength(2);
     expect(pool.hasIdle).toBe(true);
+  });
+
+  it('gives what is not finite back, and trusts its engine, only after the self-test', async () => {
+    const { pool, engines, heard } = await poolOf(1);
+    const work = run(pool);
+    engines[0]?.runs[0]?.resolve(notFinite);
+    await settle();
+    expect(heard).toEqual(['tests 0']);
+    expect(pool).toMatchObject({ numLive: 0, hasIdle: false, isDown: false });
+    engines[0]?.runs[1]?.resolve({ windows: [], inferenceMs: 1 });
+    expect((await work).output).toBe(notFinite);
+    expect(pool).toMatchObject({ numLive: 1, hasIdle: true });
+  });
+
+  it('replaces an engine that fails its self-test, and loses its batch with it', async () => {
+    const { pool, clock, engines, heard } = await poolOf(1);
+    const work = run(pool);
+    engines[0]?.runs[0]?.resolve(notFinite);
+    await settle();
+    engines[0]?.refuse(new Error('another number'));
+    await expect(work).rejects.toThrow('another number');
+    await settle();
+    expect(heard).toEqual(['tests 0', 'wrong 0 another number', 'lost 0 self_test_failed']);
+    expect(pool).toMatchObject({ numLive: 0, hasIdle: false });
+    clock.advance(0);
+    await settle();
+    expect(heard.at(-1)).toBe('up');
+    expect(pool).toMatchObject({ numLive: 1, hasIdle: true });
+  });
+
+  it('replaces an engine that is lost in its self-test, once', async () => {
+    const { pool, clock, engines, heard } = await poolOf(1);
+    const work = run(pool);
+    engines[0]?.runs[0]?.resolve(notFinite);
+    await settle();
+    engines[0]?.kill('crashed');
+    await expect(work).rejects.toThrow('lost (crashed)');
+    clock.advance(0);
+    await settle();
+    expect(engines).toHaveLength(2);
+    expect(heard.filter((line) => line.startsWith('lost'))).toEqual(['lost 0 crashed']);
+    expect(pool).toMatchObject({ numLive: 1, hasIdle: true });
   });
 
   it('spaces out the restarts of an engine that never gets through a run, and forgets after one', async () => {
@@ -90,7 +138,7 @@ describe('EnginePool', () => {
     await lose();
     await lose();
     await lose();
-    const work = pool.lend((engine) => engine.run({} as never, { outputs: [], timeoutMs: 1 }));
+    const work = run(pool);
     engines.at(-1)?.runs[0]?.resolve({ windows: [], inferenceMs: 1 });
     await work;
     await lose();
@@ -131,9 +179,9 @@ describe('EnginePool', () => {
   it('leaves no engine when one of several cannot start', async () => {
     const good = new ScriptedEngine();
     const starts = [async () => good, () => Promise.reject(new Error('no device'))];
-    await expect(EnginePool.start({ starts, clock: new ManualClock() })).rejects.toThrow(
-      'no device',
-    );
+    await expect(
+      EnginePool.start({ starts, selfTest: untested, clock: new ManualClock() }),
+    ).rejects.toThrow('no device');
     await expect(good.ended).resolves.toBeDefined();
   });
 
@@ -147,9 +195,9 @@ describe('EnginePool', () => {
         });
       });
     const starts = [slow, () => Promise.reject(new Error('no device'))];
-    await expect(EnginePool.start({ starts, clock: new ManualClock() })).rejects.toThrow(
-      'no device',
-    );
+    await expect(
+      EnginePool.start({ starts, selfTest: untested, clock: new ManualClock() }),
+    ).rejects.toThrow('no device');
     expect(called).toEqual(['off']);
   });
 });
