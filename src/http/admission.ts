@@ -4,6 +4,7 @@ import { ServiceError } from '../errors.js';
 import type { Model } from '../inference/model.js';
 import type { Metrics } from '../metrics.js';
 import type { Lifecycle } from './lifecycle.js';
+import { hasShare, Places } from './places.js';
 import { fileTooLarge, maxBodyBytes } from './upload.js';
 
 export interface AdmissionOptions {
@@ -21,21 +22,25 @@ const RETRY_AFTER_SECONDS = 1;
  *
  * Places for uploads and places for work are counted apart, so that slow senders hold no work back.
  * A clip that is being decoded, or waits for that, has a place in the queue of its model as one window.
+ * Where clients are known each has its share of the places: none of them can take all.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #preparing = new Map<Model, number>();
-  #uploads = 0;
+  readonly #preparing = new Map<Model, Places>();
+  readonly #uploads = new Places();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
   }
 
-  /** @throws ServiceError `draining`, `not_ready`, `file_too_large` or `overloaded` */
-  assertOpen(request: Request, model: Model): void {
+  /**
+   * @param client whose share of the places counts; undefined where no key is wanted
+   * @throws ServiceError `draining`, `not_ready`, `file_too_large` or `overloaded`
+   */
+  assertOpen(request: Request, model: Model, client?: string): void {
     this.#assertServing();
     this.#assertLength(request);
-    this.assertWorkPlace(model);
+    this.assertWorkPlace(model, client);
   }
 
   /**
@@ -43,10 +48,15 @@ export class Admission {
    *
    * @throws ServiceError `overloaded` or `engine_unavailable`
    */
-  assertWorkPlace(model: Model): void {
-    const { queuedWindows, queueMaxWindows } = model;
-    const preparing = this.#preparing.get(model) ?? 0;
-    if (preparing + queuedWindows >= queueMaxWindows) throw queueFull(queueMaxWindows);
+  assertWorkPlace(model: Model, client?: string): void {
+    const { queueMaxWindows } = model;
+    const preparing = this.#preparingFor(model);
+    const free = queueMaxWindows - preparing.taken - model.queuedWindows;
+    if (free <= 0) throw queueFull(model, `All ${queueMaxWindows} places in the queue are taken`);
+    if (client !== undefined) {
+      const held = preparing.takenBy(client) + model.queuedWindowsOf(client);
+      if (!hasShare({ held, free })) throw queueFull(model, overShare('places in the queue', held));
+    }
     model.assertCanAdmit();
   }
 
@@ -54,10 +64,14 @@ export class Admission {
    * The decoder, with each clip that it has in hand counted as a window on its way to `model`, until its first window
    * is there and counts for itself.
    */
-  counting(decoder: Pick<Decoder, 'decode'>, model: Model): Pick<Decoder, 'decode'> {
+  counting(
+    decoder: Pick<Decoder, 'decode'>,
+    model: Model,
+    client?: string,
+  ): Pick<Decoder, 'decode'> {
     return {
       decode: async (path, plan, { onWindow, ...options }) => {
-        const forget = this.#prepare(model);
+        const forget = this.#preparingFor(model).take(client);
         try {
           return await decoder.decode(path, plan, {
             ...options,
@@ -77,31 +91,38 @@ export class Admission {
   /**
    * Holds an upload place while `receive` runs.
    *
-   * @throws ServiceError `overloaded` when all are taken
+   * @throws ServiceError `overloaded` when all are taken, or all of the client's share
    */
-  async uploading(route: string, receive: () => Promise<void>): Promise<void> {
-    const { maxUploads, metrics } = this.#options;
-    if (this.#uploads >= maxUploads) throw uploadsFull(maxUploads);
-    this.#uploads += 1;
+  async uploading(
+    { route, client }: { route: string; client?: string | undefined },
+    receive: () => Promise<void>,
+  ): Promise<void> {
+    const { metrics } = this.#options;
+    this.#assertUploadPlace(client);
+    const leave = this.#uploads.take(client);
     metrics.uploadStarted(route);
     try {
       await receive();
     } finally {
-      this.#uploads -= 1;
+      leave();
       metrics.uploadFinished(route);
     }
   }
 
-  /** Counts a clip that is on its way to `model`. Returns what ends that, once. */
-  #prepare(model: Model): () => void {
-    const add = (clips: number) =>
-      this.#preparing.set(model, (this.#preparing.get(model) ?? 0) + clips);
-    let isCounted = true;
-    add(1);
-    return () => {
-      if (isCounted) add(-1);
-      isCounted = false;
-    };
+  #assertUploadPlace(client: string | undefined): void {
+    const { maxUploads } = this.#options;
+    const free = maxUploads - this.#uploads.taken;
+    if (free <= 0) throw uploadsFull(maxUploads, `Expected at most ${maxUploads} uploads at once`);
+    if (client === undefined) return;
+    const held = this.#uploads.takenBy(client);
+    if (!hasShare({ held, free })) throw uploadsFull(maxUploads, overShare('uploads', held));
+  }
+
+  /** Clips on their way to `model`. */
+  #preparingFor(model: Model): Places {
+    const places = this.#preparing.get(model) ?? new Places();
+    this.#preparing.set(model, places);
+    return places;
   }
 
   #assertServing(): void {
@@ -131,16 +152,19 @@ export function notReady(): ServiceError {
   });
 }
 
-function queueFull(queueMaxWindows: number): ServiceError {
-  return new ServiceError('overloaded', `All ${queueMaxWindows} places in the queue are taken`, {
-    retry_after_seconds: RETRY_AFTER_SECONDS,
+function queueFull({ queueMaxWindows, retryAfterSeconds }: Model, detail: string): ServiceError {
+  return new ServiceError('overloaded', detail, {
+    retry_after_seconds: retryAfterSeconds,
     limits: { queue_max_windows: queueMaxWindows },
   });
 }
 
-function uploadsFull(maxUploads: number): ServiceError {
-  return new ServiceError('overloaded', `Expected at most ${maxUploads} uploads at once`, {
+function uploadsFull(maxUploads: number, detail: string): ServiceError {
+  return new ServiceError('overloaded', detail, {
     retry_after_seconds: RETRY_AFTER_SECONDS,
     limits: { max_uploads: maxUploads },
   });
 }
+
+const overShare = (places: string, held: number): string =>
+  `Expected fewer ${places} of one client than are free, this one has ${held}`;

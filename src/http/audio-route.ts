@@ -35,7 +35,7 @@ export function audioRoute<Op extends AudioOperation, T extends HeardClip>(
     const { registry, admission, spool, limits, parseParameters } = deps;
     // Refused before the body is read: what the query already says, and a service that is full.
     const { model } = parseParameters<AudioOperation>(endpoint.operation, request.query);
-    admission.assertOpen(request, registry.get(model));
+    admission.assertOpen(request, registry.get(model), contextOf(request).client?.id);
     const upload = new Upload(spool, limits.maxUploadBytes);
     const exchange = { request, response, upload };
     const end = await respond(exchange, endpoint, deps).finally(() => upload.remove());
@@ -59,14 +59,15 @@ async function respond<Op extends AudioOperation, T extends HeardClip>(
   const { limits, admission } = deps;
   const receiving = { ...deps, takesJson: endpoint.takesJson ?? false };
   const exchange = { request, response, upload };
-  await admission.uploading(endpoint.route, () => receive(exchange, receiving));
+  const client = context.client?.id;
+  await admission.uploading({ route: endpoint.route, client }, () => receive(exchange, receiving));
   const parameters = deps.parseParameters(endpoint.operation, request.query, upload.fields);
   const model = deps.registry.get(parameters.model);
   endpoint.check?.(parameters, model);
   context.model = model.card.name;
   context.provider = model.provider.active;
   context.numClips = upload.clips.length;
-  admission.assertWorkPlace(model);
+  admission.assertWorkPlace(model, client);
   context.startDeadline(Math.min(parameters.timeout_ms ?? Infinity, limits.requestTimeoutMs));
   const question = { endpoint, parameters, model, context };
   const form = endpoint.form?.(parameters, request);
@@ -140,8 +141,9 @@ function analysisDeps<Op extends AudioOperation, T extends HeardClip>(
   { model, context }: Question<Op, T>,
   { decoder, admission }: AudioRouteDeps,
 ): AnalysisDeps {
-  const counted = admission.counting(decoder, model);
-  return { decoder: counted, model, observer: context, signal: context.signal };
+  const client = context.client?.id;
+  const counted = admission.counting(decoder, model, client);
+  return { decoder: counted, model, client, observer: context, signal: context.signal };
 }
 
 function namesOf<Op extends AudioOperation, T extends HeardClip>({

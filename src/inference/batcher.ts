@@ -19,6 +19,8 @@ export interface StreamOptions {
   readonly outputs: readonly OutputName[];
   /** Takes the request's windows out of the queue; one already in an engine is dropped on return. */
   readonly signal?: AbortSignal | undefined;
+  /** Whose request it is: requests of one client share its turns. Undefined: it has turns of its own. */
+  readonly client?: string | undefined;
 }
 
 /** A request whose windows come one after the other. */
@@ -72,14 +74,14 @@ interface Entry {
 /**
  * Brings the windows of many requests to the engines; a batch is of one graph.
  *
- * Never waits for company: an idle engine takes at once what there is. Requests take turns, window
- * by window. Of one request only as many windows as the engines take at a time count as waiting,
- * so a long clip neither starves the others nor is refused for its length; the rest is held until
- * those have gone.
+ * Never waits for company: an idle engine takes at once what there is. Clients take turns, window
+ * by window, and so do the requests of a client. Of one request only as many windows as the engines
+ * take at a time count as waiting, so a long clip neither starves the others nor is refused for its
+ * length; the rest is held until those have gone.
  */
 export class Batcher {
   readonly #options: BatcherOptions;
-  readonly #queue = new FairQueue<PendingRequest, Entry>();
+  readonly #queue = new FairQueue<PendingRequest, Entry>((request) => request.client ?? request);
   /** How many windows of one request may count as waiting. */
   readonly #shareWindows: number;
   #isClosed = false;
@@ -92,8 +94,18 @@ export class Batcher {
 
   /** Windows that wait; more than the limit only where streams that were let in go on, or windows are run again. */
   get queuedWindows(): number {
-    const counts = this.#queue.counts().map((count) => Math.min(count, this.#shareWindows));
-    return counts.reduce((sum, count) => sum + count, 0);
+    return this.#waiting(this.#queue.counts());
+  }
+
+  /** Those of one client's requests. */
+  queuedWindowsOf(client: string): number {
+    return this.#waiting(this.#queue.countsOf(client));
+  }
+
+  /** Whole seconds until what waits is done, at the rate of the last runs; at least 1: a value for `Retry-After`. */
+  get retryAfterSeconds(): number {
+    const { meter, pool } = this.#options;
+    return meter.secondsToDrain(this.#queuedAudioSeconds(), pool.numLive);
   }
 
   /**
@@ -163,7 +175,7 @@ export class Batcher {
 
   /** Fails what waits: no engine will take it. */
   failAll(): void {
-    for (const request of [...this.#queue.owners()]) {
+    for (const request of this.#queue.owners()) {
       this.#fail(request, this.#unavailable('All engines were lost and none could be started'));
     }
   }
@@ -171,7 +183,7 @@ export class Batcher {
   /** Refuses what waits and what may come. */
   close(): void {
     this.#isClosed = true;
-    for (const request of [...this.#queue.owners()]) this.#fail(request, closed());
+    for (const request of this.#queue.owners()) this.#fail(request, closed());
   }
 
   #assertCanRun(): void {
@@ -179,9 +191,12 @@ export class Batcher {
     if (this.#options.pool.isDown) throw this.#unavailable('No engine is running');
   }
 
-  #begin({ outputs, signal }: StreamOptions): { request: PendingRequest; close: () => void } {
+  #begin({ outputs, signal, client }: StreamOptions): {
+    request: PendingRequest;
+    close: () => void;
+  } {
     signal?.throwIfAborted();
-    const request = new PendingRequest({ outputs, clock: this.#options.clock });
+    const request = new PendingRequest({ outputs, client, clock: this.#options.clock });
     const abort = () => this.#fail(request, signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
     const close = () => {
@@ -285,19 +300,19 @@ export class Batcher {
   }
 
   #overloaded(detail: string, limits: Readonly<Record<string, number>>): ServiceError {
-    const retry_after_seconds = this.#retryAfterSeconds();
+    const { retryAfterSeconds: retry_after_seconds } = this;
     return new ServiceError('overloaded', detail, { retry_after_seconds, limits });
   }
 
   #unavailable(detail: string): ServiceError {
     return new ServiceError('engine_unavailable', detail, {
-      retry_after_seconds: this.#retryAfterSeconds(),
+      retry_after_seconds: this.retryAfterSeconds,
     });
   }
 
-  #retryAfterSeconds(): number {
-    const { meter, pool } = this.#options;
-    return meter.secondsToDrain(this.#queuedAudioSeconds(), pool.numLive);
+  /** @param counts windows, request by request */
+  #waiting(counts: readonly number[]): number {
+    return counts.reduce((sum, count) => sum + Math.min(count, this.#shareWindows), 0);
   }
 
   #queuedAudioSeconds(): number {

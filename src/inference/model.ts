@@ -30,6 +30,10 @@ export interface Model {
   readonly queueMaxWindows: number;
   /** Windows that wait now. */
   readonly queuedWindows: number;
+  /** Those of one client. */
+  queuedWindowsOf(client: string): number;
+  /** Whole seconds until what waits is done, at the rate of the last runs; at least 1. */
+  readonly retryAfterSeconds: number;
   /** Whether an engine lives. */
   isReady(): boolean;
   /**
@@ -111,6 +115,10 @@ export async function startModel(
     queueMaxWindows,
     get queuedWindows() {
       return batcher.queuedWindows;
+    },
+    queuedWindowsOf: (client) => batcher.queuedWindowsOf(client),
+    get retryAfterSeconds() {
+      return batcher.retryAfterSeconds;
     },
     isReady: () => pool.numLive > 0,
     run: async (windows, runOptions) => {

@@ -9,6 +9,12 @@ export interface RequestTimings {
   readonly inferenceMs: number;
 }
 
+interface PendingRequestOptions {
+  readonly outputs: readonly OutputName[];
+  readonly client?: string | undefined;
+  readonly clock: Clock;
+}
+
 interface Expected {
   readonly resolve: (output: WindowOutput) => void;
   readonly reject: (reason: unknown) => void;
@@ -19,14 +25,17 @@ export class PendingRequest {
   readonly outputs: readonly OutputName[];
   /** The one that gives them. */
   readonly graph: GraphName;
+  /** Undefined where it belongs to none. */
+  readonly client: string | undefined;
   readonly #expected = new Map<number, Expected>();
   readonly #handTime: Stopwatch;
   readonly #engineTime: Stopwatch;
   #numWindows = 0;
   #failure: { readonly reason: unknown } | undefined;
 
-  constructor({ outputs, clock }: { outputs: readonly OutputName[]; clock: Clock }) {
+  constructor({ outputs, client, clock }: PendingRequestOptions) {
     this.outputs = outputs;
+    this.client = client;
     this.graph = graphOf(outputs);
     this.#handTime = new Stopwatch(clock);
     this.#engineTime = new Stopwatch(clock);

@@ -8,14 +8,22 @@ import type { Model } from '../../src/inference/model-registry.js';
 import { WHOLE_PLAN } from '../audio/whole-clip.js';
 
 const QUEUE_MAX_WINDOWS = 3;
+const RETRY_AFTER_SECONDS = 7;
 
 /** Only what the gate asks of a model. */
-function modelWith(queuedWindows = 0): Model {
-  const asked = { queuedWindows, queueMaxWindows: QUEUE_MAX_WINDOWS, assertCanAdmit() {} };
-  return asked as Partial<Model> as Model;
+function modelWith(queuedWindows = 0, queuedBy: Record<string, number> = {}): Model {
+  const asked: Partial<Model> = {
+    queuedWindows,
+    queuedWindowsOf: (client) => queuedBy[client] ?? 0,
+    queueMaxWindows: QUEUE_MAX_WINDOWS,
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+    assertCanAdmit() {},
+  };
+  return asked as Model;
 }
 
-const requestOf = (length?: number) => ({ get: () => length?.toString() }) as unknown as Request;
+const requestOf = (length?: number) =>
+  ({ get: () => length?.toString(), is: () => false }) as unknown as Request;
 
 function createGate(options: { maxUploads?: number; isReady?: boolean } = {}) {
   const { maxUploads = 2, isReady = true } = options;
@@ -71,16 +79,19 @@ test('who is leaving still serves', () => {
 test('an upload place is free again after the upload, however that ended', async () => {
   const { gate, uploads } = createGate({ maxUploads: 1 });
   let finish = () => {};
-  const first = gate.uploading('/v1/tags', () => new Promise((resolve) => (finish = resolve)));
-  await expect(gate.uploading('/v1/tags', async () => {})).rejects.toMatchObject({
+  const first = gate.uploading(
+    { route: '/v1/tags' },
+    () => new Promise((resolve) => (finish = resolve)),
+  );
+  await expect(gate.uploading({ route: '/v1/tags' }, async () => {})).rejects.toMatchObject({
     code: 'overloaded',
     extensions: { limits: { max_uploads: 1 } },
   });
   finish();
   await first;
-  const failing = gate.uploading('/v1/tags', () => Promise.reject(new Error('gone')));
+  const failing = gate.uploading({ route: '/v1/tags' }, () => Promise.reject(new Error('gone')));
   await expect(failing).rejects.toThrow('gone');
-  await gate.uploading('/v1/tags', async () => {});
+  await gate.uploading({ route: '/v1/tags' }, async () => {});
   expect(uploads).toEqual(Array(3).fill(['+/v1/tags', '-/v1/tags']).flat());
 });
 
@@ -113,4 +124,54 @@ test('a clip in decoding counts until its first window counts for itself', async
   };
   await counted.decode('a', WHOLE_PLAN, { onWindow });
   expect(codes).toEqual(['overloaded', undefined]);
+});
+
+test('a full queue says when the work that waits is done', () => {
+  const { gate } = createGate();
+  expect(() => gate.assertWorkPlace(modelWith(QUEUE_MAX_WINDOWS))).toThrow(
+    expect.objectContaining({
+      extensions: {
+        retry_after_seconds: RETRY_AFTER_SECONDS,
+        limits: { queue_max_windows: QUEUE_MAX_WINDOWS },
+      },
+    }),
+  );
+});
+
+test('a client takes places as long as it holds fewer than are free; without keys nobody is told apart', () => {
+  const { gate } = createGate();
+  // Three places: two of the greedy one, one free.
+  const model = modelWith(2, { greedy: 2 });
+  expect(codeOf(() => gate.assertWorkPlace(model, 'greedy'))).toBe('overloaded');
+  expect(codeOf(() => gate.assertWorkPlace(model, 'other'))).toBeUndefined();
+  expect(codeOf(() => gate.assertWorkPlace(model))).toBeUndefined();
+  expect(codeOf(() => gate.assertWorkPlace(modelWith(1, { greedy: 1 }), 'greedy'))).toBeUndefined();
+});
+
+test('clips in decoding count for their client', async () => {
+  const { gate } = createGate();
+  const model = modelWith();
+  let end = () => {};
+  const decode = () => new Promise<never>((_resolve, reject) => (end = () => reject('end')));
+  const start = () =>
+    gate.counting({ decode }, model, 'greedy').decode('a', WHOLE_PLAN, { onWindow() {} });
+  const decoding = [start(), start()];
+  expect(codeOf(() => gate.assertWorkPlace(model, 'greedy'))).toBe('overloaded');
+  expect(codeOf(() => gate.assertWorkPlace(model, 'other'))).toBeUndefined();
+  end();
+  await Promise.race(decoding).catch(() => {});
+  expect(codeOf(() => gate.assertWorkPlace(model, 'greedy'))).toBeUndefined();
+});
+
+test('uploads of one client leave places for those of others', async () => {
+  const { gate } = createGate({ maxUploads: 3 });
+  const ends: (() => void)[] = [];
+  const upload = (client: string) =>
+    gate.uploading({ route: '/v1/tags', client }, () => new Promise((end) => ends.push(end)));
+  const running = [upload('greedy'), upload('greedy')];
+  await expect(upload('greedy')).rejects.toMatchObject({ code: 'overloaded' });
+  running.push(upload('other'));
+  expect(ends).toHaveLength(3);
+  for (const end of ends) end();
+  await Promise.all(running);
 });

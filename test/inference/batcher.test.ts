@@ -291,6 +291,19 @@ describe('Batcher with lone windows', () => {
     expect(heard.nonfinite).toBe(1);
   });
 
+  it('takes turns between clients, and between the requests of one', async () => {
+    const { batcher, order, finishAll } = await batcherOf({ queueMaxWindows: 9 });
+    const running = batcher.run([marked(0)], OUTPUTS);
+    const run = (mark: number, client: string) =>
+      batcher.run([marked(mark)], { ...OUTPUTS, client });
+    const greedy = [1, 2, 3].map((mark) => run(mark, 'greedy'));
+    const modest = [7, 8].map((mark) => run(mark, 'modest'));
+    expect(['greedy', 'modest'].map((client) => batcher.queuedWindowsOf(client))).toEqual([3, 2]);
+    await finishAll();
+    await Promise.all([running, ...greedy, ...modest]);
+    expect(order().flat()).toEqual([0, 1, 7, 2, 8, 3]);
+  });
+
   it('runs a window again that a poisoned engine gave no finite numbers for', async () => {
     const { batcher, engines, control, finishAll, restart } = await batcherOf();
     control.isPoisoned = true;

@@ -53,7 +53,7 @@ describe('FairQueue', () => {
     queue.add(a, ['a1']);
     queue.add(b, []);
     queue.remove(a);
-    expect([...queue.owners()]).toEqual([]);
+    expect(queue.owners()).toEqual([]);
     expect(queue.take()).toBeUndefined();
   });
 
@@ -75,6 +75,45 @@ describe('FairQueue', () => {
           expect(served).toEqual(sizes);
         },
       ),
+    );
+  });
+
+  it('takes one entry of each group in turn, and within a group one of each owner', () => {
+    const queue = new FairQueue<Owner, string>((owner) => (owner === c ? 'modest' : 'greedy'));
+    queue.add(a, ['a1', 'a2']);
+    queue.add(b, ['b1', 'b2']);
+    queue.add(c, ['c1', 'c2']);
+    expect(queue.countsOf('greedy')).toEqual([2, 2]);
+    expect(queue.countsOf('nobody')).toEqual([]);
+    expect(drain(queue)).toEqual(['a1', 'c1', 'b1', 'c2', 'a2', 'b2']);
+  });
+
+  it('puts an entry back before all others of all groups, and forgets a group without owners', () => {
+    const queue = new FairQueue<Owner, string>(({ name }) => name);
+    queue.add(a, ['a1']);
+    queue.add(b, ['b1']);
+    queue.putBack(c, 'c0');
+    queue.putBack(b, 'b0');
+    expect([...queue]).toEqual(['b0', 'b1', 'c0', 'a1']);
+    for (const owner of [a, b, c]) queue.remove(owner);
+    expect(queue.counts()).toEqual([]);
+  });
+
+  it('holds a client up for one entry of each other client, however many requests those have', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 5 }), (many, few) => {
+        const clientOf = new Map<Owner, string>();
+        const queue = new FairQueue<Owner, string>((owner) => clientOf.get(owner));
+        const send = (client: string) => {
+          const owner = { name: client };
+          clientOf.set(owner, client);
+          queue.add(owner, [client]);
+        };
+        for (let count = 0; count < many; count++) send('greedy');
+        for (let count = 0; count < few; count++) send('modest');
+        const lastOfModest = drain(queue).lastIndexOf('modest');
+        expect(lastOfModest).toBe(few - 1 + Math.min(many, few));
+      }),
     );
   });
 });
