@@ -16,13 +16,13 @@ export interface DecodeRunOptions {
   readonly onWindow: (window: DecodedWindow) => void | Promise<void>;
 }
 
-/** The thread ended before the clip did. */
-export class ThreadLostError extends Error {
+/** The thread, or the ffmpeg, that had the clip in hand ended before the clip did. */
+export class DecoderLostError extends Error {
   /** Whether it was at work on this clip, which may then be the reason. */
   readonly wasAtWork: boolean;
 
   constructor(wasAtWork: boolean) {
-    super('The decode thread ended');
+    super('The decoder ended');
     this.wasAtWork = wasAtWork;
   }
 }
@@ -104,7 +104,7 @@ export class DecodeRun {
   /** The thread is gone. */
   lose(): void {
     this.release();
-    const error = new ThreadLostError(this.#clock.isRunning);
+    const error = new DecoderLostError(this.#clock.isRunning);
     this.#settleLast(() => this.#reject(error));
   }
 
@@ -149,6 +149,12 @@ export class DecodeRun {
     this.#child = new FfmpegChild(ffmpeg, { path, content, maxSeconds, maxCpuSeconds });
   }
 
+  /** Somebody has killed ffmpeg, or it broke down. */
+  #loseChild(): void {
+    this.#send({ type: 'stop', clip: this.id });
+    this.#settleLast(() => this.#reject(new DecoderLostError(true)));
+  }
+
   async #pull(): Promise<void> {
     const child = this.#child;
     const clip = this.id;
@@ -158,6 +164,7 @@ export class DecodeRun {
       const piece = { bytes, codec: child.codec };
       this.#send({ type: 'piece', clip, piece });
     } catch (error) {
+      if (child.wasKilled) return this.#loseChild();
       const { code, message: detail, extensions } = error as ServiceError;
       this.#send({ type: 'ffmpeg-failed', clip, problem: { code, detail, extensions } });
     }

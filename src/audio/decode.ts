@@ -2,7 +2,7 @@ import { entryPoint } from '../entry-point.js';
 import { ServiceError } from '../errors.js';
 import { acceptedFormats } from './codecs/unsupported-format.js';
 import type { DecodedClip } from './decode-clip.js';
-import { DecodeRun, ThreadLostError } from './decode-run.js';
+import { DecodeRun, DecoderLostError } from './decode-run.js';
 import { DecodeThread } from './decode-thread.js';
 import type { Ffmpeg } from './ffmpeg/ffmpeg.js';
 import type { DecodedWindow, HearingPlan } from './window-builder.js';
@@ -53,7 +53,7 @@ export interface DecoderOptions {
   readonly worker?: URL;
 }
 
-const MAX_ATTEMPTS = 2; // a thread may end through no fault of its clip
+const MAX_ATTEMPTS = 2; // a decoder may end through no fault of its clip
 const MAX_FAILED_STARTS = 3;
 
 /** Starts the threads, which stay until the decoder is closed. */
@@ -93,8 +93,8 @@ class ThreadedDecoder implements Decoder {
       try {
         return await this.#run(new DecodeRun(task), options.signal);
       } catch (error) {
-        if (!(error instanceof ThreadLostError)) throw error;
-        if (error.wasAtWork && attempt++ === MAX_ATTEMPTS) throw lostThreads();
+        if (!(error instanceof DecoderLostError)) throw error;
+        if (error.wasAtWork && attempt++ === MAX_ATTEMPTS) throw lostTwice();
       }
     }
   }
@@ -159,8 +159,8 @@ class ThreadedDecoder implements Decoder {
   }
 }
 
-const lostThreads = (): ServiceError =>
+const lostTwice = (): ServiceError =>
   new ServiceError(
     'undecodable_audio',
-    `Expected a decodable clip; ${MAX_ATTEMPTS} decode threads ended on it`,
+    `Expected a decodable clip; its decoder ended ${MAX_ATTEMPTS} times`,
   );

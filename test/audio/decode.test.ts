@@ -196,7 +196,7 @@ describe('a thread that ends on its own', () => {
     const decoder = open({ worker });
     await expect(decodeIn(decoder, writeNumber(9))).rejects.toMatchObject({
       code: 'undecodable_audio',
-      message: expect.stringContaining('2 decode threads ended on it'),
+      message: expect.stringContaining('its decoder ended 2 times'),
     });
     expect(indicesOf(await decodeIn(decoder, writeNumber(0)))).toEqual([0, 1, 2, 3]);
   });

@@ -182,6 +182,30 @@ describeWithFfmpeg('with ffmpeg', () => {
     await expect.poll(() => childrenOf(process.pid)).toEqual([]);
   });
 
+  it('begins again when its child is killed, and gives no window twice', async () => {
+    const path = fixturePath('dog_44k_aac.m4a');
+    const seconds = { ...grid, windowSeconds: 1 };
+    const whole = await decodeIn(decoder, path, { grid: seconds });
+    const heard: number[] = [];
+    let numKilled = 0;
+    const plan = { channel: 'mix', startSeconds: 0, short: 'reject', grid: seconds } as const;
+    const killFor = (times: number) => (window: { index: number }) => {
+      heard.push(window.index);
+      for (const stat of numKilled < times ? childrenOf(process.pid) : []) {
+        process.kill(Number.parseInt(stat, 10), 'SIGKILL');
+        numKilled += 1;
+      }
+    };
+    await decoder.decode(path, plan, { onWindow: killFor(1) });
+    expect(numKilled).toBe(1);
+    expect(heard).toEqual(whole.windows.map(({ index }) => index));
+    numKilled = 0;
+    await expect(decoder.decode(path, plan, { onWindow: killFor(9) })).rejects.toMatchObject({
+      code: 'undecodable_audio',
+      message: 'Expected a decodable clip; its decoder ended 2 times',
+    });
+  });
+
   it('opens nothing but the clip, whatever a playlist names', async () => {
     const secret = join(mkdtempSync(join(tmpdir(), 'earshot-secret-')), 'secret.wav');
     writeFileSync(secret, readFixture('dog_8k_u8.wav'));

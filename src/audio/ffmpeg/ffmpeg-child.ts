@@ -61,6 +61,11 @@ export class FfmpegChild {
     return this.#log.codec;
   }
 
+  /** Whether it did not end by itself. */
+  get wasKilled(): boolean {
+    return this.#child.signalCode !== null;
+  }
+
   /** How long its output was waited for: the time that it takes from its clip. */
   get workedMs(): number {
     const waitingMs = this.#waitsSinceMs === undefined ? 0 : performance.now() - this.#waitsSinceMs;
@@ -70,7 +75,7 @@ export class FfmpegChild {
   /**
    * What it writes next; undefined at its end. It waits while nobody asks.
    *
-   * @throws ServiceError undecodable_audio when it ends without having written anything
+   * @throws ServiceError undecodable_audio when it ends without having written anything, or was killed
    */
   async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     this.#waitsSinceMs = performance.now();
@@ -96,8 +101,7 @@ export class FfmpegChild {
   async #end(): Promise<undefined> {
     await this.ended;
     // What came before the damage is heard, as with every decoder; but a decoder that broke down is not believed.
-    const isBroken = this.#child.signalCode !== null;
-    if (this.#numBytes > 0 && !isBroken) return undefined;
+    if (this.#numBytes > 0 && !this.wasKilled) return undefined;
     throw this.#refusal();
   }
 
