@@ -125,9 +125,8 @@ class BandMeter {
     const sum = this.#byRate.get(this.#sampleRate) ?? this.#newSum();
     if (!sum) return;
     sum.frames += 1;
-    for (const [bin, power] of this.#spectrum.of(this.#frame).entries()) {
-      sum.powers[bin] = sum.powers[bin]! + power;
-    }
+    const powers = this.#spectrum.of(this.#frame);
+    for (let bin = 0; bin < powers.length; bin++) sum.powers[bin]! += powers[bin]!;
   }
 
   #newSum() {

@@ -37,9 +37,12 @@ export class PowerSpectrum {
       this.#framed[index] = samples[index]! * this.#window[index]!;
     }
     this.#fft.realTransform(this.#transformed, this.#framed);
-    return Float32Array.from({ length: this.bins }, (_, bin) => {
-      const [real, imaginary] = [this.#transformed[2 * bin]!, this.#transformed[2 * bin + 1]!];
-      return real * real + imaginary * imaginary;
-    });
+    const powers = new Float32Array(this.bins);
+    for (let bin = 0; bin < this.bins; bin++) {
+      const real = this.#transformed[2 * bin]!;
+      const imaginary = this.#transformed[2 * bin + 1]!;
+      powers[bin] = real * real + imaginary * imaginary;
+    }
+    return powers;
   }
 }
