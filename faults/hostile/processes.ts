@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 export interface ChildInfo {
   readonly pid: number;
   readonly isZombie: boolean;
+  readonly isStopped: boolean;
   readonly command: string;
 }
 
@@ -12,6 +13,14 @@ export function childrenOf(parent: number): ChildInfo[] {
   return table.split('\n').flatMap((line) => {
     const [pid, ppid, state = '', ...command] = line.trim().split(/\s+/);
     if (Number(ppid) !== parent || command[0] === 'ps') return [];
-    return [{ pid: Number(pid), isZombie: state.startsWith('Z'), command: command.join(' ') }];
+    const [isZombie, isStopped] = ['Z', 'T'].map((letter) => state.startsWith(letter));
+    return [
+      {
+        pid: Number(pid),
+        isZombie: !!isZombie,
+        isStopped: !!isStopped,
+        command: command.join(' '),
+      },
+    ];
   });
 }
