@@ -1,13 +1,27 @@
+import { deadlines } from './deadlines.js';
+import { departures } from './departures.js';
 import { ending } from './ending.js';
+import { fairness } from './fairness.js';
 import { hostileCorpus } from './hostile-files.js';
 import { hungEngines } from './hung-engines.js';
 import { killedEngines } from './killed-engines.js';
+import { leaks } from './leaks.js';
+import { liveness } from './liveness.js';
+import { overload } from './overload.js';
 import { poisonedEngines } from './poisoned-engines.js';
+import { recovery } from './recovery.js';
 import type { FaultSuite } from './suite.js';
 
 /** Every fault suite, in the order in which they run. */
 export const suites: readonly FaultSuite[] = [
+  overload,
+  recovery,
+  liveness,
+  fairness,
+  deadlines,
+  departures,
   ending,
+  leaks,
   hostileCorpus,
   killedEngines,
   hungEngines,

@@ -44,6 +44,19 @@ export class ServiceProcess {
     }
   }
 
+  /** Starts it for the time of `work`. */
+  static async during<T>(
+    options: ServiceOptions,
+    work: (service: ServiceProcess) => Promise<T>,
+  ): Promise<T> {
+    const service = await ServiceProcess.start(options);
+    try {
+      return await work(service);
+    } finally {
+      await service.stop();
+    }
+  }
+
   private constructor(child: ChildProcess, spoolDir: string, url: string) {
     this.#child = child;
     this.#spoolDir = spoolDir;
@@ -53,6 +66,14 @@ export class ServiceProcess {
 
   get pid(): number {
     return this.#child.pid ?? 0;
+  }
+
+  /** Value of a metric, of all its series together. */
+  async metric(name: string): Promise<number> {
+    const page = await (await fetch(`${this.url}/metrics`)).text();
+    const values = [...page.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))];
+    if (values.length === 0) throw new Error(`Expected the metric ${name}, found none`);
+    return values.reduce((sum, [, value]) => sum + Number(value), 0);
   }
 
   /** Files that uploads have left, or are in. */

@@ -1,12 +1,16 @@
 /** Process entry: the service as it is, with a probe beside it and, in controls, a fault planted into its process. */
 import { subscribe } from 'node:diagnostics_channel';
 import { readdirSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** `leak`: each request leaves 10 KB behind. `stall`: each request works on the main thread for a while. */
-export type PlantedFault = 'leak' | 'stall';
+/**
+ * `leak`: each request leaves 10 KB behind. `stall`: each clip is worked on for a while on the main thread. `deaf`: nobody
+ * hears that a client has gone.
+ */
+export type PlantedFault = 'leak' | 'stall' | 'deaf';
 
 export interface Measured {
   /** After a full collection: what is still reachable, on the heap and in buffers. */
@@ -18,8 +22,13 @@ export interface Measured {
   readonly loopDelayMaxMs: number;
 }
 
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
 const LEAK_BYTES = 10_240;
-const STALL_MS = 1000;
+const STALL_MS = 5000;
 const NS_PER_MS = 1e6;
 const RESOLUTION_MS = 1;
 
@@ -51,13 +60,21 @@ function measure(): Measured {
 }
 
 function plant(faults: readonly PlantedFault[]): void {
-  const onRequest = (work: () => void) => subscribe('http.server.request.start', work);
+  const onRequest = (work: (exchange: Exchange) => void) =>
+    subscribe('http.server.request.start', (exchange) => work(exchange as Exchange));
   const leaked: unknown[] = [];
   if (faults.includes('leak')) onRequest(() => leaked.push(Buffer.alloc(LEAK_BYTES)));
-  if (faults.includes('stall')) onRequest(stall);
+  if (faults.includes('stall')) onRequest(({ request }) => request.method === 'POST' && stall());
+  if (faults.includes('deaf')) onRequest(({ response }) => deafen(response));
 }
 
 function stall(): void {
   const endMs = performance.now() + STALL_MS;
   while (performance.now() < endMs);
+}
+
+function deafen(response: ServerResponse): void {
+  const emit = response.emit.bind(response) as (event: string, ...values: unknown[]) => boolean;
+  response.emit = (event: string, ...values: unknown[]) =>
+    event !== 'close' && emit(event, ...values);
 }

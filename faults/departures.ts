@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import { setTimeout as wait } from 'node:timers/promises';
+import { barks } from './load/clips.js';
+import { open, type Sent } from './load/requests.js';
+import { ServiceProcess } from './load/service-process.js';
+import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
+
+const SCALES = {
+  smoke: { aborts: 20, drops: 10 },
+  full: { aborts: 200, drops: 100 },
+} as const;
+const CONTROL_SCALE = { aborts: 4, drops: 2 } as const;
+const AT_ONCE = 5;
+/** What the service may keep open of its own accord: a socket or two that are just being closed. */
+const MAX_MORE_FILES = 2;
+const CHECKS = 40;
+const CHECK_MS = 100;
+
+/** Clients that go: some once their clip is sent, some in the middle of it. */
+export const departures: FaultSuite = {
+  name: 'departures',
+  shows: 'clients that go leave nothing behind: no file, no descriptor, no work, no place',
+  control: 'nobody hears that a client has gone',
+  async run({ size, isGuarded }: SuiteOptions): Promise<FaultFigures> {
+    const planted = isGuarded ? [] : (['deaf'] as const);
+    return ServiceProcess.during({ planted }, async (service) => {
+      const scale = isGuarded ? SCALES[size] : CONTROL_SCALE;
+      const request = { url: service.url, clip: barks(4) };
+      // What is opened once and kept is open before anything is counted.
+      await repeat(AT_ONCE, () => leaveAfterSending(request));
+      const before = await restOf(service);
+      await repeat(scale.aborts, () => leaveAfterSending(request));
+      await repeat(scale.drops, () => leaveHalfway(request));
+      return figuresOf(scale, before, await restOf(service));
+    });
+  },
+};
+
+/** What is there when nobody asks for anything. */
+interface Rest {
+  readonly spooled: number;
+  readonly inHand: number;
+  readonly uploads: number;
+  readonly waiting: number;
+  readonly openFiles: number;
+}
+
+/** Looks until all is at rest, or is not after some seconds. */
+async function restOf(service: ServiceProcess): Promise<Rest> {
+  for (let check = 1; ; check++) {
+    const rest = await lookAt(service);
+    const isAtRest = rest.spooled + rest.inHand + rest.uploads + rest.waiting === 0;
+    if (isAtRest || check === CHECKS) return rest;
+    await wait(CHECK_MS);
+  }
+}
+
+async function lookAt(service: ServiceProcess): Promise<Rest> {
+  const asking = 1;
+  return {
+    spooled: service.spooled().length,
+    inHand: (await service.metric('earshot_active_requests')) - asking,
+    uploads: await service.metric('earshot_active_uploads'),
+    waiting: await service.metric('earshot_queue_windows'),
+    openFiles: (await service.measure()).openFiles,
+  };
+}
+
+async function repeat(times: number, work: () => Promise<void>): Promise<void> {
+  for (let done = 0; done < times; done += AT_ONCE) {
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, times - done) }, work));
+  }
+}
+
+/** The whole clip is on its way, then the client goes: the work has begun, or waits. */
+async function leaveAfterSending(sent: Sent): Promise<void> {
+  const request = open(sent);
+  request.on('error', () => {});
+  request.end(sent.clip);
+  await once(request, 'finish');
+  request.destroy();
+}
+
+async function leaveHalfway(sent: Sent): Promise<void> {
+  const request = open(sent);
+  request.on('error', () => {});
+  const half = sent.clip.subarray(0, sent.clip.length / 2);
+  await new Promise((resolve) => request.write(half, resolve));
+  request.destroy();
+}
+
+function figuresOf(
+  { aborts, drops }: { aborts: number; drops: number },
+  before: Rest,
+  after: Rest,
+): FaultFigures {
+  const moreFiles = after.openFiles - before.openFiles;
+  return [
+    { name: 'gone after sending', value: aborts, atLeast: 1 },
+    { name: 'gone while sending', value: drops, atLeast: 1 },
+    { name: 'files left in the spool', value: after.spooled, atMost: 0 },
+    { name: 'requests still in hand', value: after.inHand, atMost: 0 },
+    { name: 'upload places still taken', value: after.uploads, atMost: 0 },
+    { name: 'windows still waiting', value: after.waiting, atMost: 0 },
+    { name: 'descriptors more than before', value: moreFiles, atMost: MAX_MORE_FILES },
+  ];
+}

@@ -1,0 +1,104 @@
+import { once } from 'node:events';
+import { barks, realClip } from './load/clips.js';
+import { closedLoop } from './load/open-loop.js';
+import { type Answered, open, send } from './load/requests.js';
+import { ServiceProcess } from './load/service-process.js';
+import type { Measured } from './load/service-under-test.js';
+import { slope } from './load/statistics.js';
+import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
+
+/** Over few requests what is compiled and kept for good weighs as much as a small leak would. */
+const SCALES = {
+  smoke: { requests: 300, maxBytesPerRequest: 5000 },
+  full: { requests: 10_000, maxBytesPerRequest: 1024 },
+} as const;
+const MEASUREMENTS = 10;
+const SENDERS = 4;
+const MAX_MORE_FILES = 2;
+
+/** Requests of all kinds, a fifth of them faulty. */
+export const leaks: FaultSuite = {
+  name: 'leaks',
+  shows: 'memory and descriptors do not grow with the number of requests',
+  control: '10 KB left behind by each request',
+  async run({ size, isGuarded }: SuiteOptions): Promise<FaultFigures> {
+    const planted = isGuarded ? [] : (['leak'] as const);
+    return ServiceProcess.during({ planted }, async (service) => {
+      const { requests, maxBytesPerRequest } = SCALES[size];
+      const measured: Measured[] = [];
+      const statuses = new Set<number>();
+      while (measured.length < MEASUREMENTS) {
+        for (const status of await sendMixed(service.url, requests / MEASUREMENTS)) {
+          statuses.add(status);
+        }
+        measured.push(await service.measure());
+      }
+      return figuresOf({ measured, statuses, requests, maxBytesPerRequest });
+    });
+  },
+};
+
+/** One of each kind in turn: four that are answered, one that cannot be. */
+async function sendMixed(url: string, requests: number): Promise<number[]> {
+  const dog = realClip('dog.ogg');
+  const kinds: readonly (() => Promise<Answered>)[] = [
+    () => send({ url, clip: dog }),
+    () => send({ url, clip: realClip('dog.opus'), path: '/v1/events?response_format=ndjson' }),
+    () => send({ url, clip: Buffer.from('no audio at all') }),
+    () => send({ url, clip: realClip('dog_44k.mp3'), path: '/v1/embeddings' }),
+    () => send({ url, clip: realClip('dog_16k_s16.wav') }),
+    () => send({ url, clip: dog, path: '/v1/tags?include=windows,peaks' }),
+    () => send({ url, clip: dog.subarray(0, dog.length / 2), path: '/v1/events' }),
+    () => send({ url, clip: dog, path: '/v1/tags?top_k=none' }),
+    () => send({ url, clip: barks(2) }),
+    () => leave(url, dog),
+  ];
+  let next = 0;
+  const sendOne = () => (kinds[next++ % kinds.length] as () => Promise<Answered>)();
+  const isOver = () => next >= requests;
+  return (await closedLoop({ senders: SENDERS, sendOne, isOver })).map(({ status }) => status);
+}
+
+async function leave(url: string, clip: Buffer): Promise<Answered> {
+  const startMs = performance.now();
+  const request = open({ url, clip });
+  request.on('error', () => {});
+  request.end(clip);
+  await once(request, 'finish');
+  request.destroy();
+  return { status: 0, retryAfterSeconds: undefined, body: '', startMs, endMs: performance.now() };
+}
+
+function figuresOf({
+  measured,
+  statuses,
+  requests,
+  maxBytesPerRequest,
+}: {
+  measured: readonly Measured[];
+  statuses: ReadonlySet<number>;
+  requests: number;
+  maxBytesPerRequest: number;
+}): FaultFigures {
+  const half = measured.slice(measured.length / 2);
+  const growth = (of: (each: Measured) => number) =>
+    slope(half.map((each, i) => ({ x: (i * requests) / MEASUREMENTS, y: of(each) })));
+  const files = half.map(({ openFiles }) => openFiles);
+  const faults = [...statuses].filter((status) => status >= 500).length;
+  return [
+    { name: 'requests', value: requests },
+    { name: 'kinds of answers', value: statuses.size, atLeast: 3 },
+    { name: 'of them faults of the service', value: faults, atMost: 0 },
+    {
+      name: 'live bytes more per request',
+      value: growth(({ liveBytes }) => liveBytes),
+      atMost: maxBytesPerRequest,
+    },
+    { name: 'resident bytes more per request', value: growth(({ rssBytes }) => rssBytes) },
+    {
+      name: 'descriptors, most and least apart',
+      value: Math.max(...files) - Math.min(...files),
+      atMost: MAX_MORE_FILES + SENDERS,
+    },
+  ];
+}
