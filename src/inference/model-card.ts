@@ -1,6 +1,13 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import {
+  assertAgrees,
+  assertUnchanged,
+  CHECKSUMS_FILE,
+  type Checksums,
+  loadChecksums,
+} from './checksums.js';
 
 export type Precision = 'fp32' | 'int8' | 'fp16';
 export type Activation = 'sigmoid' | 'softmax';
@@ -53,6 +60,8 @@ export interface ModelCard {
   readonly training: Readonly<Record<string, unknown>>;
   readonly evaluation: Readonly<Record<string, unknown>>;
 }
+
+const CARD_FILE = 'model.json';
 
 const count = z.int().min(0);
 const checkedFile = {
@@ -124,19 +133,21 @@ const cardSchema = wireCard.superRefine((card, context) => {
 });
 
 /**
- * Reads and checks `folder/model.json`, and that the folder holds the files it names and, beside
- * documents, no other.
+ * Reads and checks `folder/model.json`, that the folder holds the files it names and, beside
+ * documents, no other, and that all of them are what `SHA256SUMS` says.
  *
  * The graphs are not read here: an engine checks their sha256 right before it opens them.
  *
  * @throws Error whose message names the file, the key, what was expected and what came
  */
 export async function loadModelCard(folder: string): Promise<ModelCard> {
-  const path = join(folder, 'model.json');
+  const path = join(folder, CARD_FILE);
+  const checksums = await loadChecksums(folder);
   const parsed = cardSchema.safeParse(await readJson(path), { reportInput: true });
   if (!parsed.success) throw new Error(`${path}: ${parsed.error.issues.map(toMessage).join('; ')}`);
   const card = toModelCard(parsed.data);
   await assertFolder(folder, card);
+  await assertWhole(folder, card, checksums);
   return deepFreeze(card);
 }
 
@@ -217,9 +228,20 @@ async function assertFolder(folder: string, card: ModelCard): Promise<void> {
       throw new Error(`${path}: expected ${bytes} bytes, got ${found.size}`);
   }
   for (const entry of await readdir(folder)) {
-    if (entry === 'model.json' || named.has(entry) || DOCUMENT.test(entry)) continue;
+    if ([CARD_FILE, CHECKSUMS_FILE].includes(entry)) continue;
+    if (named.has(entry) || DOCUMENT.test(entry)) continue;
     throw new Error(`${join(folder, entry)}: unknown file, model.json does not name it`);
   }
+}
+
+/** Everything that lies there is what it was when the folder was made. */
+async function assertWhole(folder: string, card: ModelCard, checksums: Checksums): Promise<void> {
+  const graphs = graphFiles(card);
+  // Large ones are read once: by the engine, right before it opens them.
+  for (const graph of graphs) assertAgrees(folder, graph, checksums);
+  const isGraph = (file: string) => graphs.some((graph) => graph.file === file);
+  const others = [CARD_FILE, ...checksums.keys()].filter((file) => !isGraph(file));
+  for (const file of new Set(others)) await assertUnchanged(folder, file, checksums);
 }
 
 function deepFreeze<T>(value: T): T {

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadModelCard } from '../../src/inference/model-card.js';
@@ -132,10 +132,42 @@ describe('loadModelCard', () => {
 
   it('refuses a file that the card does not name, and lets documents pass', async () => {
     await using copy = await TinyCopy.create();
-    await writeFile(join(copy.folder, 'README.md'), 'about the model');
+    await writeFile(join(copy.folder, 'NOTES.md'), 'about the model');
     await expect(loadModelCard(copy.folder)).resolves.toMatchObject({ name: 'tiny' });
     await writeFile(join(copy.folder, 'weights.bin'), '');
     await expect(loadModelCard(copy.folder)).rejects.toThrow(/weights\.bin: unknown file/);
+  });
+
+  it('refuses a file that is not what the checksums say, whether the service reads it or not', async () => {
+    for (const file of ['model.json', 'README.md']) {
+      await using copy = await TinyCopy.create();
+      await appendFile(join(copy.folder, file), ' ');
+      await expect(loadModelCard(copy.folder)).rejects.toThrow(`${file}: expected sha256`);
+      await rm(join(copy.folder, file));
+      await expect(loadModelCard(copy.folder)).rejects.toThrow(/ENOENT/);
+    }
+  });
+
+  it('refuses a graph that the card and the checksums do not agree on', async () => {
+    await using copy = await TinyCopy.create();
+    const path = join(copy.folder, 'SHA256SUMS');
+    const sums = await readFile(path, 'utf8');
+    const other = sums.replace(/^\w{64}(?= {2}encoder)/m, 'f'.repeat(64));
+    await writeFile(path, other);
+    await expect(loadModelCard(copy.folder)).rejects.toThrow('encoder.fp32.onnx: expected sha256');
+  });
+
+  it.each([
+    ['none', undefined, /SHA256SUMS: expected the checksums.*ENOENT/],
+    ['an empty one', '', /SHA256SUMS: expected whole lines/],
+    ['other lines', 'model.json\n', /SHA256SUMS: line 1: expected a sha256/],
+    ['one without the card', `${'0'.repeat(64)}  x\n`, /encoder\.fp32\.onnx: unknown file/],
+  ])('refuses a folder whose file of checksums is no such: %s', async (_name, text, message) => {
+    await using copy = await TinyCopy.create();
+    const path = join(copy.folder, 'SHA256SUMS');
+    if (text === undefined) await rm(path);
+    else await writeFile(path, text);
+    await expect(loadModelCard(copy.folder)).rejects.toThrow(message);
   });
 
   it('says which file it could not read', async () => {

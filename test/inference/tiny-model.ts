@@ -1,7 +1,7 @@
 /** The small model of the tests, windows of sound, and a look at the processes behind it. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -97,6 +97,17 @@ export class TinyCopy implements AsyncDisposable {
     const card = JSON.parse(await readFile(path, 'utf8'));
     edit(card);
     await writeFile(path, JSON.stringify(card));
+    await this.sign();
+  }
+
+  /** Brings the checksums up to what lies in the folder now. */
+  async sign(): Promise<void> {
+    const files = (await readdir(this.folder)).filter((file) => file !== 'SHA256SUMS');
+    const lines = files.map(async (file) => {
+      const content = await readFile(join(this.folder, file));
+      return `${createHash('sha256').update(content).digest('hex')}  ${file}\n`;
+    });
+    await writeFile(join(this.folder, 'SHA256SUMS'), (await Promise.all(lines)).join(''));
   }
 
   /** Changes the graph; the card follows unless it is to be left behind. */

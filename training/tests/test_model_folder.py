@@ -93,9 +93,21 @@ def test_the_card_is_that_of_the_contract(tmp_path: Path) -> None:
     ]
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
         "README.md",
+        "SHA256SUMS",
         "encoder.fp32.onnx",
         "model.json",
     ]
+
+
+def test_the_checksums_are_of_every_file(tmp_path: Path) -> None:
+    export(tmp_path / "model")
+    lines = (tmp_path / "model" / "SHA256SUMS").read_text().splitlines()
+    sums = {line[66:]: line[:64] for line in lines}
+    assert sums == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (tmp_path / "model").iterdir()
+        if path.name != "SHA256SUMS"
+    }
 
 
 def test_an_existing_folder_is_refused_unless_told(tmp_path: Path) -> None:

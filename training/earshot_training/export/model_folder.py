@@ -1,4 +1,4 @@
-"""The model folder: an artefact as ONNX graphs, model.json and a README.md made of it."""
+"""The model folder: an artefact as ONNX graphs, model.json, its README.md, checksums."""
 
 import json
 import re
@@ -10,6 +10,7 @@ from earshot_training.atomic_folder import atomic_folder
 from earshot_training.audio.fbank import FRAME_LENGTH, FRAME_SHIFT, PATCH_FRAMES, SAMPLE_RATE
 from earshot_training.config import to_dict
 from earshot_training.errors import UserError
+from earshot_training.export.checksums import write_checksums
 from earshot_training.export.encoder_graph import create_encoder_graph
 from earshot_training.export.graph_file import write_graph
 from earshot_training.export.parity import Parity, Waveform, assert_parity, noise_waveforms
@@ -75,6 +76,7 @@ def write_model_folder(
         text = _card_text(_card(artefact, tokenizer, identity, graphs), _label_entries(artefact))
         (fresh / CARD_FILE).write_text(text, encoding="utf-8")
         write_readme(fresh)
+        write_checksums(fresh)
     return FolderParity(encoder_parity, tokenizer_parity)
 
 
