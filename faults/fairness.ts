@@ -13,7 +13,7 @@ import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 /** In a full run a clip is long beside what a refusal costs, as work of large models is. */
 const SCALES = {
   smoke: { barks: 1, calmRequests: 12, modestRequests: 4, modestShare: 0.2 },
-  full: { barks: 6, calmRequests: 60, modestRequests: 40, modestShare: 0.1 },
+  full: { barks: 6, calmRequests: 60, modestRequests: 34, modestShare: 0.1 },
 } as const;
 const SENDERS = 4;
 const MODEST = ['anna', 'ben', 'carla'];

@@ -13,7 +13,7 @@ import type { FaultFigures, FaultSuite, SuiteOptions, SuiteSize } from './suite.
  */
 const SCALES = {
   smoke: { barks: 1, seconds: 2, patiencePlaces: 200 },
-  full: { barks: 12, seconds: 25, patiencePlaces: 32 },
+  full: { barks: 12, seconds: 20, patiencePlaces: 32 },
 } as const;
 type Scale = (typeof SCALES)[SuiteSize];
 
@@ -21,6 +21,8 @@ const SENDERS = 4;
 const TIMES_THE_CAPACITY = 10;
 /** In the queue, by default, with one engine. */
 const PLACES = 8;
+/** Those in places, those in engines and decoders, and those whose bytes are on the way. */
+const MAX_IN_HAND = 3 * PLACES;
 const NO_LIMIT = '100000';
 /** Until the queue is full and the flow is even. */
 const RUN_IN_SHARE = 0.1;
@@ -101,9 +103,24 @@ function counts({ expected }: Calm, { answers }: Rush): FaultFigures {
     { name: 'answered 200', value: taken.length, atLeast: 1 },
     { name: 'refused 429', value: refused.length, atLeast: 1 },
     { name: 'neither 200 nor 429', value: others, atMost: 0 },
+    { name: 'in hand at once, most', value: mostAtOnce(taken), atMost: MAX_IN_HAND },
     { name: '429 without Retry-After', value: mute.length, atMost: 0 },
     { name: 'other answers than in calm', value: wrong.length, atMost: 0 },
   ];
+}
+
+/** Of requests that were taken in, from the first byte sent to the last received. */
+function mostAtOnce(answers: readonly Answered[]): number {
+  const changes = answers.flatMap(({ startMs, endMs }) => [
+    { ms: startMs, by: 1 },
+    { ms: endMs, by: -1 },
+  ]);
+  let [now, most] = [0, 0];
+  for (const { by } of changes.toSorted((a, b) => a.ms - b.ms)) {
+    now += by;
+    most = Math.max(most, now);
+  }
+  return most;
 }
 
 function times({ requestsPerSecond }: Calm, rush: Rush): FaultFigures {

@@ -12,8 +12,8 @@ import { poisonedEngines } from './poisoned-engines.js';
 import { recovery } from './recovery.js';
 import type { FaultSuite } from './suite.js';
 
-/** Every fault suite, in the order in which they run. */
-export const suites: readonly FaultSuite[] = [
+/** More requests than there is time for, and clients that leave, hurry or want it all. */
+export const loadSuites: readonly FaultSuite[] = [
   overload,
   recovery,
   liveness,
@@ -22,8 +22,15 @@ export const suites: readonly FaultSuite[] = [
   departures,
   ending,
   leaks,
+];
+
+/** What is sent to do harm, and what dies or lies inside. */
+export const harmSuites: readonly FaultSuite[] = [
   hostileCorpus,
   killedEngines,
   hungEngines,
   poisonedEngines,
 ];
+
+/** In the order in which they run. */
+export const suites: readonly FaultSuite[] = [...loadSuites, ...harmSuites];

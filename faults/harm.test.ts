@@ -1,0 +1,4 @@
+import { testSuites } from './smoke.js';
+import { harmSuites } from './suites.js';
+
+testSuites(harmSuites);

@@ -1,0 +1,4 @@
+import { testSuites } from './smoke.js';
+import { loadSuites } from './suites.js';
+
+testSuites(loadSuites);
