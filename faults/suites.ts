@@ -2,15 +2,18 @@ import { deadlines } from './deadlines.js';
 import { departures } from './departures.js';
 import { ending } from './ending.js';
 import { fairness } from './fairness.js';
+import { generatedRequests } from './generated-requests.js';
 import { hostileCorpus } from './hostile-files.js';
 import { hungEngines } from './hung-engines.js';
 import { killedEngines } from './killed-engines.js';
 import { leaks } from './leaks.js';
 import { liveness } from './liveness.js';
+import { malformedMultipart } from './malformed-forms.js';
 import { overload } from './overload.js';
 import { poisonedEngines } from './poisoned-engines.js';
 import { recovery } from './recovery.js';
 import type { FaultSuite } from './suite.js';
+import { tamperedModels } from './tampered-models.js';
 
 /** More requests than there is time for, and clients that leave, hurry or want it all. */
 export const loadSuites: readonly FaultSuite[] = [
@@ -27,6 +30,9 @@ export const loadSuites: readonly FaultSuite[] = [
 /** What is sent to do harm, and what dies or lies inside. */
 export const harmSuites: readonly FaultSuite[] = [
   hostileCorpus,
+  malformedMultipart,
+  generatedRequests,
+  tamperedModels,
   killedEngines,
   hungEngines,
   poisonedEngines,
