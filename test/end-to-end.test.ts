@@ -119,7 +119,7 @@ const isAlive = (pid: number): boolean => {
 
 describe('a service', () => {
   test('says where it is and what runs, answers real clips, and ends without a trace', async () => {
-    const service = await start({ EXECUTION_PROVIDER: 'auto' });
+    const service = await start({ EXECUTION_PROVIDER: 'auto', FFMPEG_PATH: 'off' });
     expect(service.lines.at(-1)?.msg).toMatch(
       /^Earshot listens on http:\/\/localhost:\d+, model tiny \(fp32\), execution provider (cpu \(no cuda: \w+\)|cuda), open access, docs http:\/\/localhost:\d+\/docs$/,
     );

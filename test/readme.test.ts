@@ -14,7 +14,6 @@ const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 interface Reply {
   readonly id?: string;
   readonly instance?: string;
-  readonly tags?: readonly { readonly label: string; readonly score: number }[];
 }
 
 /** Commands that README shows with their answers. */
@@ -25,6 +24,14 @@ const shown = [
   path: path ?? '',
   reply: JSON.parse(reply ?? '') as Reply,
 }));
+
+/** The same with every number meant to three decimals: the last digits are the machine's. */
+function toClose(value: unknown): unknown {
+  if (typeof value === 'number') return expect.closeTo(value, 3);
+  if (Array.isArray(value)) return value.map(toClose);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, toClose(each)]));
+}
 
 describe('the answers shown', () => {
   const spoolDir = mkdtempSync(join(tmpdir(), 'earshot-readme-'));
@@ -40,22 +47,17 @@ describe('the answers shown', () => {
   });
 
   test('there are some', () => {
-    expect(shown.length).toBeGreaterThanOrEqual(2);
+    expect(shown.length).toBeGreaterThanOrEqual(3);
   });
 
   test.each(shown)('$path of $file', async ({ file, path, reply }) => {
     const form = new FormData();
     form.append('file', new Blob([new Uint8Array(readFileSync(join(ROOT, file)))]), file);
     const response = await fetch(service.url + path, { method: 'POST', body: form });
-    const { id, instance, tags, ...rest } = (await response.json()) as Reply;
-    const { id: shownId, instance: shownInstance, tags: shownTags, ...shownRest } = reply;
-    expect(rest).toEqual(shownRest);
+    const { id, instance, ...rest } = (await response.json()) as Reply;
+    const { id: shownId, instance: shownInstance, ...shownRest } = reply;
+    expect(rest).toEqual(toClose(shownRest));
     expect([typeof id, typeof instance]).toEqual([typeof shownId, typeof shownInstance]);
-    expect(tags?.map(({ label }) => label)).toEqual(shownTags?.map(({ label }) => label));
-    // The last digits are the machine's.
-    for (const [index, { score }] of (tags ?? []).entries()) {
-      expect(score).toBeCloseTo(shownTags?.[index]?.score ?? Number.NaN, 3);
-    }
   });
 });
 
