@@ -7,7 +7,7 @@ import { ServiceError } from '../src/errors.js';
 import { openWorkshop, startService, type TestService } from '../test/http/test-service.js';
 import { honestFiles, hostileFiles } from './hostile/corpus.js';
 import type { NamedFile } from './hostile/forgeries.js';
-import { childrenOf } from './hostile/processes.js';
+import { childrenOf, numLeft } from './hostile/processes.js';
 import { inTurns } from './in-turns.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
@@ -61,7 +61,7 @@ interface Scene {
 async function figuresOf({ files, service, listener }: Scene): Promise<FaultFigures> {
   const honest = honestFiles().filter(({ bytes }) => bytes.length <= GOLDEN_BYTES);
   const before = await askAll(service, honest, () => '/v1/tags');
-  const childrenBefore = childrenOf(process.pid).length;
+  const known = new Set(childrenOf(process.pid).map(({ pid }) => pid));
   const replies = await askAll(service, files, (index) => PATHS[index % PATHS.length] as string);
   const after = await askAll(service, honest, () => '/v1/tags');
   const count = (isOne: (reply: Reply) => boolean) => replies.filter(isOne).length;
@@ -74,11 +74,7 @@ async function figuresOf({ files, service, listener }: Scene): Promise<FaultFigu
     { name: 'honest files answered otherwise after', value: numChanged(before, after), atMost: 0 },
     { name: 'connections that files led to', value: listener.connections(), atMost: 0 },
     { name: 'files left in the spool', value: service.spooled().length, atMost: 0 },
-    {
-      name: 'child processes left',
-      value: childrenOf(process.pid).length - childrenBefore,
-      atMost: 0,
-    },
+    { name: 'child processes left', value: await numLeft(({ pid }) => !known.has(pid)), atMost: 0 },
     {
       name: 'p99, times that of honest files',
       value: slowness(replies, before),

@@ -22,7 +22,7 @@ export const poisonedEngines: FaultSuite = {
   async run({ size, isGuarded }: SuiteOptions): Promise<FaultFigures> {
     const clips = distinctClips(CLIPS[size]);
     const draws = new SeededDraws(SEED);
-    const plan = new LossPlan({ works: clips.length, chance: CHANCE, draws });
+    const plan = new LossPlan({ works: clips.length, chance: CHANCE, lossesInARow: 1, draws });
     const poison = new Poison(plan, { isFeltByTests: isGuarded });
     return withFaultyEngines({ fault: poison.fault, model: { engines: 1 } }, (service) =>
       figuresOf({ service, clips, poison }),

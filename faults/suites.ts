@@ -5,6 +5,7 @@ import { fairness } from './fairness.js';
 import { generatedRequests } from './generated-requests.js';
 import { hostileCorpus } from './hostile-files.js';
 import { hungEngines } from './hung-engines.js';
+import { killedDecoders } from './killed-decoders.js';
 import { killedEngines } from './killed-engines.js';
 import { leaks } from './leaks.js';
 import { liveness } from './liveness.js';
@@ -33,6 +34,7 @@ export const harmSuites: readonly FaultSuite[] = [
   malformedMultipart,
   generatedRequests,
   tamperedModels,
+  killedDecoders,
   killedEngines,
   hungEngines,
   poisonedEngines,

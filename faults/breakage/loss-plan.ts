@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { SeededDraws } from '../seeded-draws.js';
 
+export interface LossOptions {
+  readonly works: number;
+  readonly chance: number;
+  /** 2 where the attempt after a lost one is to be lost, too. */
+  readonly lossesInARow: number;
+  readonly draws: SeededDraws;
+}
+
 /**
  * Which attempts at which piece of work are lost. Each attempt is lost with the same chance, but of the whole exactly
  * its share, so that a run says the same each time: with a chance of 0.2 a fifth of all first attempts, and a fifth of
@@ -11,19 +19,8 @@ export class LossPlan {
   readonly #losses = new Map<string, number>();
   #numLost = 0;
 
-  /** @param options `lossesInARow`: 2 where the attempt after a lost one is to be lost, too */
-  constructor(options: {
-    works: number;
-    chance: number;
-    lossesInARow?: number;
-    draws: SeededDraws;
-  }) {
-    const { works, chance, lossesInARow = 1, draws } = options;
-    const losses = Array.from(
-      { length: works },
-      (_, index) => lossesInARow * lossesOf((index + 0.5) / works, chance),
-    );
-    this.#lossesLeft = draws.shuffled(losses);
+  constructor(options: LossOptions) {
+    this.#lossesLeft = lossesInShares(options);
   }
 
   /** Attempts lost so far. */
@@ -41,7 +38,16 @@ export class LossPlan {
   }
 }
 
-/** How many attempts in a row are lost of the work at a place from 0 to 1: of the first `chance ** n` at least n. */
+/** How many attempts in a row are lost of each piece of work. */
+export function lossesInShares({ works, chance, lossesInARow, draws }: LossOptions): number[] {
+  const losses = Array.from(
+    { length: works },
+    (_, index) => lossesInARow * lossesOf((index + 0.5) / works, chance),
+  );
+  return draws.shuffled(losses);
+}
+
+/** Of the work at a place from 0 to 1: of the first `chance ** n` at least n. */
 function lossesOf(place: number, chance: number): number {
   return Math.floor(Math.log(place) / Math.log(chance));
 }

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { setTimeout as wait } from 'node:timers/promises';
 
 export interface ChildInfo {
   readonly pid: number;
@@ -23,4 +24,15 @@ export function childrenOf(parent: number): ChildInfo[] {
       },
     ];
   });
+}
+
+const REAP_MS = 5000;
+const LOOK_MS = 50;
+
+/** How many of this process's children are such, even after the time that it takes to reap what has ended. */
+export async function numLeft(isSuch: (child: ChildInfo) => boolean): Promise<number> {
+  const endMs = performance.now() + REAP_MS;
+  const count = () => childrenOf(process.pid).filter(isSuch).length;
+  while (count() > 0 && performance.now() < endMs) await wait(LOOK_MS);
+  return count();
 }
