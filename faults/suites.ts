@@ -1,3 +1,4 @@
+import { decompressionBombs } from './bombs.js';
 import { deadlines } from './deadlines.js';
 import { departures } from './departures.js';
 import { ending } from './ending.js';
@@ -31,6 +32,7 @@ export const loadSuites: readonly FaultSuite[] = [
 /** What is sent to do harm, and what dies or lies inside. */
 export const harmSuites: readonly FaultSuite[] = [
   hostileCorpus,
+  decompressionBombs,
   malformedMultipart,
   generatedRequests,
   tamperedModels,

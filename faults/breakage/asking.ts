@@ -46,7 +46,7 @@ export function tagAll(
   });
 }
 
-export async function tag(service: TestService, clip: Buffer): Promise<Answer> {
+async function tag(service: TestService, clip: Buffer): Promise<Answer> {
   const headers = { 'Content-Type': 'audio/wav' };
   const { status, body } = await service.callRaw(
     { method: 'POST', path: '/v1/tags', headers },
