@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { setTimeout as wait } from 'node:timers/promises';
 import { barks } from './load/clips.js';
 import { open, type Sent } from './load/requests.js';
+import { type Rest, restOf } from './load/rest.js';
 import { ServiceProcess } from './load/service-process.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
@@ -13,8 +13,6 @@ const CONTROL_SCALE = { aborts: 4, drops: 2 } as const;
 const AT_ONCE = 5;
 /** What the service may keep open of its own accord: a socket or two that are just being closed. */
 const MAX_MORE_FILES = 2;
-const CHECKS = 40;
-const CHECK_MS = 100;
 
 /** Clients that go: some once their clip is sent, some in the middle of it. */
 export const departures: FaultSuite = {
@@ -28,43 +26,16 @@ export const departures: FaultSuite = {
       const request = { url: service.url, clip: barks(4) };
       // What is opened once and kept is open before anything is counted.
       await repeat(AT_ONCE, () => leaveAfterSending(request));
-      const before = await restOf(service);
+      await restOf(service);
+      const before = await service.measure();
       await repeat(scale.aborts, () => leaveAfterSending(request));
       await repeat(scale.drops, () => leaveHalfway(request));
-      return figuresOf(scale, before, await restOf(service));
+      const rest = await restOf(service);
+      const moreFiles = (await service.measure()).openFiles - before.openFiles;
+      return figuresOf(scale, rest, moreFiles);
     });
   },
 };
-
-/** What is there when nobody asks for anything. */
-interface Rest {
-  readonly spooled: number;
-  readonly inHand: number;
-  readonly uploads: number;
-  readonly waiting: number;
-  readonly openFiles: number;
-}
-
-/** Looks until all is at rest, or is not after some seconds. */
-async function restOf(service: ServiceProcess): Promise<Rest> {
-  for (let check = 1; ; check++) {
-    const rest = await lookAt(service);
-    const isAtRest = rest.spooled + rest.inHand + rest.uploads + rest.waiting === 0;
-    if (isAtRest || check === CHECKS) return rest;
-    await wait(CHECK_MS);
-  }
-}
-
-async function lookAt(service: ServiceProcess): Promise<Rest> {
-  const asking = 1;
-  return {
-    spooled: service.spooled().length,
-    inHand: (await service.metric('earshot_active_requests')) - asking,
-    uploads: await service.metric('earshot_active_uploads'),
-    waiting: await service.metric('earshot_queue_windows'),
-    openFiles: (await service.measure()).openFiles,
-  };
-}
 
 async function repeat(times: number, work: () => Promise<void>): Promise<void> {
   for (let done = 0; done < times; done += AT_ONCE) {
@@ -91,17 +62,16 @@ async function leaveHalfway(sent: Sent): Promise<void> {
 
 function figuresOf(
   { aborts, drops }: { aborts: number; drops: number },
-  before: Rest,
-  after: Rest,
+  rest: Rest,
+  moreFiles: number,
 ): FaultFigures {
-  const moreFiles = after.openFiles - before.openFiles;
   return [
     { name: 'gone after sending', value: aborts, atLeast: 1 },
     { name: 'gone while sending', value: drops, atLeast: 1 },
-    { name: 'files left in the spool', value: after.spooled, atMost: 0 },
-    { name: 'requests still in hand', value: after.inHand, atMost: 0 },
-    { name: 'upload places still taken', value: after.uploads, atMost: 0 },
-    { name: 'windows still waiting', value: after.waiting, atMost: 0 },
+    { name: 'files left in the spool', value: rest.spooled, atMost: 0 },
+    { name: 'requests still in hand', value: rest.inHand, atMost: 0 },
+    { name: 'upload places still taken', value: rest.uploads, atMost: 0 },
+    { name: 'windows still waiting', value: rest.waiting, atMost: 0 },
     { name: 'descriptors more than before', value: moreFiles, atMost: MAX_MORE_FILES },
   ];
 }

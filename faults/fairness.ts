@@ -10,9 +10,12 @@ import { ServiceProcess } from './load/service-process.js';
 import { quantile } from './load/statistics.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
-/** In a full run a clip is long beside what a refusal costs, as work of large models is. */
+/**
+ * In a full run a clip is long beside what a refusal costs, as work of large models is, and the modest send at a rate: of
+ * the capacity, each. Without a rate they send one request after the other, which holds whatever else the machine does.
+ */
 const SCALES = {
-  smoke: { barks: 1, calmRequests: 12, modestRequests: 4, modestShare: 0.2 },
+  smoke: { barks: 1, calmRequests: 12, modestRequests: 4, modestShare: undefined },
   full: { barks: 6, calmRequests: 60, modestRequests: 34, modestShare: 0.1 },
 } as const;
 const SENDERS = 4;
@@ -42,22 +45,35 @@ interface Scene {
   readonly calmRequests: number;
   /** Of each client. */
   readonly modestRequests: number;
-  /** Of the capacity, for each client. */
-  readonly modestShare: number;
+  readonly modestShare: number | undefined;
 }
 
 async function figuresOf(scene: Scene): Promise<FaultFigures> {
-  const { url, keyOf, calmRequests, modestRequests, modestShare } = scene;
+  const { url, keyOf, calmRequests } = scene;
   const clip = barks(scene.barks);
   const sendAs = (client: string) => () => send({ url, clip, apiKey: keyOf(client) });
   const perSecond = await capacityOf(sendAs(GREEDY), calmRequests);
-  const seconds = modestRequests / (modestShare * perSecond);
-  const flow = (client: string, share: number) =>
-    openLoop({ requestsPerSecond: share * perSecond, seconds, sendOne: sendAs(client) });
-  const modestFlow = () => Promise.all(MODEST.map((client) => flow(client, modestShare)));
-  const calm = (await modestFlow()).flat();
-  const [modest, greedy] = await Promise.all([modestFlow(), flow(GREEDY, GREEDY_SHARE)]);
-  return compare({ calm, modest: modest.flat(), greedy });
+  const sendModestly = async () => {
+    const flows = MODEST.map((client) => modestFlow(scene, perSecond, sendAs(client)));
+    return (await Promise.all(flows)).flat();
+  };
+  const calm = await sendModestly();
+  let isOver = false;
+  const requestsPerSecond = GREEDY_SHARE * perSecond;
+  const greedy = openLoop({ requestsPerSecond, sendOne: sendAs(GREEDY), isOver: () => isOver });
+  const modest = await sendModestly();
+  isOver = true;
+  return compare({ calm, modest, greedy: await greedy });
+}
+
+function modestFlow(
+  { modestRequests, modestShare }: Scene,
+  perSecond: number,
+  sendOne: () => Promise<Answered>,
+): Promise<Answered[]> {
+  const isOver = (count: number) => count >= modestRequests;
+  if (modestShare === undefined) return closedLoop({ senders: 1, sendOne, isOver });
+  return openLoop({ requestsPerSecond: modestShare * perSecond, sendOne, isOver });
 }
 
 async function capacityOf(sendOne: () => Promise<Answered>, requests: number): Promise<number> {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { barks, realClip } from './load/clips.js';
 import { closedLoop } from './load/open-loop.js';
 import { type Answered, open, send } from './load/requests.js';
+import { restOf } from './load/rest.js';
 import { ServiceProcess } from './load/service-process.js';
 import type { Measured } from './load/service-under-test.js';
 import { slope } from './load/statistics.js';
@@ -33,6 +34,8 @@ export const leaks: FaultSuite = {
         for (const status of await sendMixed(service.url, requests / MEASUREMENTS)) {
           statuses.add(status);
         }
+        // Those that left early are still being cleared away.
+        await restOf(service);
         measured.push(await service.measure());
       }
       return figuresOf({ measured, statuses, requests, maxBytesPerRequest });

@@ -84,8 +84,8 @@ async function rushUpon(service: ServiceProcess, calm: Calm): Promise<Rush> {
   const startMs = performance.now();
   const answers = await openLoop({
     requestsPerSecond: TIMES_THE_CAPACITY * requestsPerSecond,
-    seconds,
     sendOne: () => send(request),
+    isOver: () => performance.now() - startMs >= 1000 * seconds,
   });
   agent.destroy();
   const { loopDelayP99Ms, loopDelayMaxMs } = await service.measure();

@@ -3,8 +3,9 @@ import type { Answered } from './requests.js';
 
 export interface OpenLoopOptions {
   readonly requestsPerSecond: number;
-  readonly seconds: number;
   readonly sendOne: () => Promise<Answered>;
+  /** Asked before each request. */
+  readonly isOver: (numSent: number) => boolean;
 }
 
 /**
@@ -14,13 +15,13 @@ export interface OpenLoopOptions {
  * @returns every answer, also those that came after the last request was sent
  */
 export async function openLoop(options: OpenLoopOptions): Promise<Answered[]> {
-  const { requestsPerSecond, seconds, sendOne } = options;
+  const { requestsPerSecond, sendOne, isOver } = options;
   const startMs = performance.now();
   const answers: Promise<Answered>[] = [];
-  const total = Math.round(requestsPerSecond * seconds);
   const dueMs = () => startMs + (1000 * answers.length) / requestsPerSecond;
-  while (answers.length < total) {
-    while (answers.length < total && dueMs() <= performance.now()) answers.push(sendOne());
+  const isTimeToSend = () => !isOver(answers.length) && dueMs() <= performance.now();
+  while (!isOver(answers.length)) {
+    while (isTimeToSend()) answers.push(sendOne());
     await wait(Math.max(0, dueMs() - performance.now()));
   }
   return Promise.all(answers);

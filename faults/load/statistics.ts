@@ -4,10 +4,10 @@ export function quantile(values: readonly number[], share: number): number {
   return ascending[Math.max(0, Math.ceil(share * ascending.length) - 1)] ?? Number.NaN;
 }
 
-/** Slope of the straight line that lies nearest to the points, by least squares. */
+/** Slope of a line through points, as the median of the slopes between each two: single odd points do not bend it (Theil and Sen). */
 export function slope(points: readonly { readonly x: number; readonly y: number }[]): number {
-  const mean = (of: readonly number[]) => of.reduce((sum, value) => sum + value, 0) / of.length;
-  const [meanX, meanY] = [mean(points.map(({ x }) => x)), mean(points.map(({ y }) => y))];
-  const covariance = mean(points.map(({ x, y }) => (x - meanX) * (y - meanY)));
-  return covariance / mean(points.map(({ x }) => (x - meanX) ** 2));
+  const slopes = points.flatMap((from, index) =>
+    points.slice(index + 1).map((to) => (to.y - from.y) / (to.x - from.x)),
+  );
+  return quantile(slopes, 0.5);
 }
