@@ -13,7 +13,9 @@ test('there are threats', () => {
 });
 
 test.each(rows)('$threat', ({ tests }) => {
-  const paths = [...tests.matchAll(/`(test\/[\w/-]+\.test\.ts)`/g)].map(([, path]) => path ?? '');
+  const paths = [...tests.matchAll(/`((?:test\/[\w/-]+\.test|faults\/[\w-]+)\.ts)`/g)].map(
+    ([, path]) => path ?? '',
+  );
   expect(paths.length).toBeGreaterThan(0);
   expect(paths.filter((path) => !existsSync(url(path)))).toEqual([]);
 });
