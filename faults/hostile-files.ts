@@ -13,7 +13,7 @@ import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
 const COUNTS = { smoke: 150, full: 1500 } as const;
 /** Enough to meet faults that nobody turns into refusals. */
-const CONTROL_COUNT = 40;
+const CONTROL_COUNT = 20;
 /** Of the clips whose answers must stay as they were. */
 const GOLDEN_BYTES = 20_000;
 const SEED = 7;
