@@ -79,9 +79,11 @@ async function figuresOf(scene: Scene): Promise<FaultFigures> {
     { name: 'wrong answers', value: numWrong(answers, good), atMost: 0 },
     { name: 'files left in the spool', value: service.spooled().length, atMost: 0 },
     {
-      name: 'zombies, and programs left',
+      name: 'zombies, and programs left after 5 s',
       value: await numLeft((child) => !known.has(child.pid) && isLeft(child)),
       atMost: 0,
+      // How soon what was killed is gone depends on what else the machine does: two were left, beside other test files.
+      isTimed: true,
     },
   ];
 }
