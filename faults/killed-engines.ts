@@ -4,7 +4,7 @@ import { distinctClips, isClip, numWrong, tagAll } from './breakage/asking.js';
 import { bytesOf, type RunFault } from './breakage/faulty-engine.js';
 import { withFaultyEngines } from './breakage/faulty-service.js';
 import { LossPlan } from './breakage/loss-plan.js';
-import { childrenOf, numLeft } from './hostile/processes.js';
+import { numLeft } from './hostile/processes.js';
 import { SeededDraws } from './seeded-draws.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
@@ -49,7 +49,6 @@ function killing(plan: LossPlan, switched: Scene['switched']): RunFault {
 }
 
 async function figuresOf({ service, clips, plan, switched }: Scene): Promise<FaultFigures> {
-  const known = new Set(childrenOf(process.pid).map(({ pid }) => pid));
   const enginesBefore = enginePids().length;
   const expected = await tagAll(service, clips, { atOnce: AT_ONCE });
   switched.isOn = true;
@@ -63,10 +62,6 @@ async function figuresOf({ service, clips, plan, switched }: Scene): Promise<Fau
     { name: 'share answered', value: answered(200) / clips.length, atLeast: 0.95 },
     { name: 'answered neither 200 nor 503', value: others, atMost: 0 },
     { name: 'wrong answers', value: numWrong(answers, expected), atMost: 0 },
-    {
-      name: 'zombies',
-      value: await numLeft(({ pid, isZombie }) => isZombie && !known.has(pid)),
-      atMost: 0,
-    },
+    { name: 'zombies', value: await numLeft(({ isZombie }) => isZombie), atMost: 0 },
   ];
 }

@@ -8,12 +8,19 @@ export interface ChildInfo {
   readonly command: string;
 }
 
-/** Child processes of a process, those that ended and were not reaped among them. */
+/**
+ * The compiler behind `--import tsx`, which a thread starts for sources that it has not seen yet. When that thread is
+ * killed nobody reaps it; in production threads start from JavaScript and have none.
+ */
+const COMPILER = /\besbuild\b/;
+
+/** Child processes of a process, those that ended and were not reaped among them; without what the tests start themselves. */
 export function childrenOf(parent: number): ChildInfo[] {
   const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat=,args='], { encoding: 'utf8' });
   return table.split('\n').flatMap((line) => {
     const [pid, ppid, state = '', ...command] = line.trim().split(/\s+/);
-    if (Number(ppid) !== parent || command[0] === 'ps') return [];
+    if (Number(ppid) !== parent || command[0] === 'ps' || COMPILER.test(command[0] ?? ''))
+      return [];
     const [isZombie, isStopped] = ['Z', 'T'].map((letter) => state.startsWith(letter));
     return [
       {
