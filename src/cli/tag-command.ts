@@ -57,10 +57,10 @@ async function finish(
     embeddings,
     signal,
   }: { sink: ResultSink; embeddings: EmbeddingFiles | undefined; signal: AbortSignal },
-  todo: Awaited<ReturnType<TagRun['heedEarlier']>>,
+  waiting: Awaited<ReturnType<TagRun['heedEarlier']>>,
 ): Promise<number> {
   try {
-    await run.annotateAll(todo);
+    await run.annotateAll(waiting);
     await sink.finish();
     return run.tally.failed > 0 ? EXIT.someFailed : EXIT.ok;
   } catch (error) {

@@ -51,19 +51,19 @@ export class TagRun {
 
   /** @returns the files that earlier runs have left to do: new ones, changed ones, and those whose failure may be gone */
   async heedEarlier(paths: readonly FoundPath[]): Promise<FoundPath[]> {
-    const todo: FoundPath[] = [];
+    const waiting: FoundPath[] = [];
     for (const path of paths) {
       this.#tally.total += 1;
       const earlier = await this.#unchangedResult(path);
       if (earlier) this.#countEarlier(earlier);
-      else todo.push(path);
+      else waiting.push(path);
     }
-    return todo;
+    return waiting;
   }
 
   /** Starts engines and decode threads for as long as it takes; none where there is nothing to do. */
-  async annotateAll(todo: readonly FoundPath[]): Promise<void> {
-    if (todo.length === 0) return;
+  async annotateAll(waiting: readonly FoundPath[]): Promise<void> {
+    if (waiting.length === 0) return;
     const { config } = this.#options;
     const decoder = await openDecoder({
       ...config,
@@ -72,7 +72,7 @@ export class TagRun {
     });
     try {
       const model = await this.#startModel();
-      await this.#annotate(todo, { decoder, model }).finally(() => model.close({ graceMs: 0 }));
+      await this.#annotate(waiting, { decoder, model }).finally(() => model.close({ graceMs: 0 }));
     } finally {
       await decoder.close();
     }
@@ -91,7 +91,7 @@ export class TagRun {
   }
 
   async #annotate(
-    todo: readonly FoundPath[],
+    waiting: readonly FoundPath[],
     { decoder, model }: Pick<AnalysisDeps, 'decoder' | 'model'>,
   ): Promise<void> {
     const { name: run, wanted, ontology, bar, signal } = this.#options;
@@ -100,7 +100,7 @@ export class TagRun {
     const atOnce = 2 * model.engines * model.maxBatchWindows;
     try {
       bar?.update(this.#tally);
-      for await (const annotated of inOrder(todo, work, { atOnce })) {
+      for await (const annotated of inOrder(waiting, work, { atOnce })) {
         await this.#take(annotated);
         bar?.update(this.#tally);
       }
