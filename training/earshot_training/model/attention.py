@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from earshot_training.config import EncoderConfig
+from earshot_training.model.gated_attention_cpu import gated_attention
 
 # Positions count patches of one clip; 4096 of them are 81.9 s.
 MAX_PATCHES = 4096
@@ -87,15 +88,17 @@ class GatedAttention(nn.Module):
             self._split_heads(project(x)) for project in (self.query, self.key, self.value)
         )
         padding_bias = query.new_zeros(patch_padding.shape).masked_fill(patch_padding, MASKED_SCORE)
-        # One pass over (B, heads, N, N), the largest tensor of a layer.
-        bias = torch.addcmul(padding_bias[:, None, None, :], self.gates(query), position_bias)
-        attended = nn.functional.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=bias.to(query.dtype),
-            dropout_p=self.attention_dropout if self.training else 0.0,
-        )
+        padding_bias = padding_bias[:, None, None, :]
+        dropout = self.attention_dropout if self.training else 0.0
+        gates = self.gates(query)
+        if query.device.type == "cpu" and torch.is_grad_enabled() and dropout == 0:
+            attended = gated_attention(query, key, value, gates, position_bias, padding_bias)
+        else:
+            # One pass over (B, heads, N, N), the largest tensor of a layer.
+            bias = torch.addcmul(padding_bias, gates, position_bias)
+            attended = nn.functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=bias.to(query.dtype), dropout_p=dropout
+            )
         merged: Tensor = self.out(attended.transpose(1, 2).flatten(2))
         return merged
 

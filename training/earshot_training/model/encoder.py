@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from earshot_training.config import EncoderConfig
 from earshot_training.model.attention import GatedAttention, RelativePositionBias
+from earshot_training.model.fourier_conv import fourier_conv
 
 INIT_STD = 0.02
 
@@ -37,9 +38,16 @@ class ConvPositions(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Positions of a sequence that is zero at its padding: (B, N, D) -> (B, N, D)."""
+        return nn.functional.gelu(self._convolve(x.transpose(1, 2))).transpose(1, 2)
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        conv = self.conv
+        is_even = conv.weight.shape[2] % 2 == 0
+        if x.device.type == "cpu" and torch.is_grad_enabled() and is_even:
+            return fourier_conv(x, conv.weight, cast(Tensor, conv.bias), groups=conv.groups)
         # An even kernel gives one output too many, at the end.
-        positions = self.conv(x.transpose(1, 2))[..., : x.shape[1]]
-        return nn.functional.gelu(positions).transpose(1, 2)
+        positions: Tensor = conv(x)[..., : x.shape[2]]
+        return positions
 
 
 class Block(nn.Module):
