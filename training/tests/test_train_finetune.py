@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from earshot_training.config import FbankStatistics
+from earshot_training.data.manifest import read_manifest, write_manifest
 from earshot_training.errors import UserError
 from earshot_training.labels.audioset import audioset_labels
 from earshot_training.model.artefact import Artefact, TrainedLabel, save_artefact
@@ -16,6 +17,7 @@ from earshot_training.train.finetune import (
     TaggingRun,
     create_tagging_run,
     load_finetune_config,
+    read_training_clips,
 )
 from tests.made_clips import DOG, RAIN, TINY_CONFIG, write_corpus
 
@@ -95,3 +97,27 @@ def test_an_artefact_of_another_shape_or_front_end_is_refused(
         start(replace(config, encoder=replace(config.encoder, layers=1)))
     with pytest.raises(UserError, match="expected fbank statistics"):
         start(replace(config, fbank=FbankStatistics(mean=0.0)))
+
+
+def test_a_run_learns_only_from_the_licences_that_it_names(config: FinetuneConfig):
+    clips = read_manifest(config.data.manifest)
+    licenses = ["CC0", "CC BY 3.0", "CC BY-NC 3.0", None]
+    marked = [
+        replace(clip, license=licenses[index // 2 % len(licenses)])
+        for index, clip in enumerate(clips)
+    ]
+    write_manifest(config.data.manifest, marked)
+    chosen = read_training_clips(replace(config.data, licenses=("CC-BY", "CC0")))
+    assert {clip.license for clip in chosen} == {"CC0", "CC BY 3.0"}
+    everything = read_training_clips(config.data)
+    assert len([clip for clip in everything if clip.license in ("CC0", "CC BY 3.0")]) == len(chosen)
+    assert len(chosen) < len(everything)
+
+
+def test_a_run_leaves_out_clips_without_a_label_where_it_is_told_to(config: FinetuneConfig):
+    clips = read_manifest(config.data.manifest)
+    write_manifest(config.data.manifest, [replace(clips[0], mids=()), *clips[1:]])
+    first = clips[0].path
+    assert first in {clip.path for clip in read_training_clips(config.data)}
+    labelled = read_training_clips(replace(config.data, labelled=True))
+    assert first not in {clip.path for clip in labelled}

@@ -18,6 +18,7 @@ from earshot_training.data.batch_feed import BatchFeed
 from earshot_training.data.batches import ClipBatches
 from earshot_training.data.clip_waveforms import WaveformCache
 from earshot_training.data.dataset import ClipDataset
+from earshot_training.data.licenses import with_licenses
 from earshot_training.data.manifest import (
     Clip,
     clip_list_sha256,
@@ -48,6 +49,11 @@ class DataConfig:
     """Folds to train on; none named: all clips."""
     held_out_folds: tuple[int, ...] = ()
     """Folds to be scored: their clips, and all others of their recordings, are left out."""
+    licenses: tuple[str, ...] = ()
+    """Learn from clips of these licences alone, in any spelling and version; none named: from all.
+    What is scored does not depend on it."""
+    labelled: bool = False
+    """Leave out clips without a label, instead of learning that all labels are absent in them."""
     batch_size: int = 32
     balanced: bool = False
     """Draw clips by how rare their labels are, with replacement."""
@@ -109,13 +115,17 @@ def read_training_clips(config: DataConfig) -> tuple[Clip, ...]:
     """Read the manifest and keep the clips that the config names.
 
     Raises:
-        UserError: no usable manifest, a fold that it does not have, no clip left.
+        UserError: no usable manifest, a fold or a licence that it does not have, no clip left.
 
     """
     listed = read_manifest(config.manifest)
     clips = in_folds(listed, config.folds) if config.folds else listed
     if config.held_out_folds:
         clips = without_recordings_of(clips, in_folds(listed, config.held_out_folds))
+    if config.licenses:
+        clips = with_licenses(clips, config.licenses)
+    if config.labelled:
+        clips = tuple(clip for clip in clips if clip.mids)
     if not clips:
         raise UserError(f"{config.manifest}: expected clips to train on, got none in the folds")
     return clips
