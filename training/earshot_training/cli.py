@@ -13,6 +13,7 @@ from earshot_training.commands import (
     export,
     finetune,
     import_beats,
+    import_model,
     iterate,
     pretrain,
     probe,
@@ -61,6 +62,7 @@ def create_parser() -> argparse.ArgumentParser:
         export,
         card,
         import_beats,
+        import_model,
     )
     for command in listed:
         command.add_parser(commands)

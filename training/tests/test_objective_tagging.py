@@ -8,12 +8,7 @@ from earshot_training.config import ConfigError, EncoderConfig
 from earshot_training.data.augment import AugmentConfig
 from earshot_training.data.collate import Batch
 from earshot_training.model.beats import Beats
-from earshot_training.objectives.tagging import (
-    TaggingConfig,
-    TaggingObjective,
-    competing_loss,
-    initialise_head,
-)
+from earshot_training.objectives.tagging import TaggingConfig, TaggingObjective, initialise_head
 
 ENCODER = EncoderConfig(
     patch_dim=16, dim=16, ffn_dim=32, layers=2, heads=2, conv_pos_kernel=16, conv_pos_groups=4
@@ -102,24 +97,3 @@ def test_settings_out_of_range_are_refused():
         TaggingConfig(label_smoothing=1.0)
     with pytest.raises(ConfigError, match="negative_weight"):
         TaggingConfig(negative_weight=-0.1)
-
-
-def test_competing_labels_share_a_softmax_among_the_known_ones():
-    logits = torch.tensor([[1.0, 2.0, 0.5, 3.0], [0.0, 1.0, 2.0, 3.0], [1.0, 1.0, 1.0, 1.0]])
-    targets = torch.tensor([[1.0, 1.0, 0, 0], [0, 0, 0.7, 0], [0, 0, 0, 0]])
-    weights = torch.tensor([[1.0, 1.0, 0.5, 0], [1.0, 0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
-    first = logits[0, :3].exp().sum().log() - 0.5 * (1.0 + 2.0)
-    second = logits[1, [0, 2, 3]].exp().sum().log() - 2.0
-    expected = (first + second) / 3
-    torch.testing.assert_close(competing_loss(logits, targets, weights), expected)
-
-
-def test_the_competing_loss_gives_no_gradient_to_unknown_labels(model: Beats, batch: Batch):
-    objective = TaggingObjective(
-        model, priors=PRIORS, config=TaggingConfig(softmax_weight=1.0), augment=PLAIN
-    )
-    result = objective.loss(batch, torch.Generator().manual_seed(0))
-    result.loss.backward()
-    assert float(result.loss.detach()) > float(result.metrics["loss/tagging"])
-    assert not model.predictor.weight.grad[2].any()
-    assert torch.isfinite(model.predictor.weight.grad).all()

@@ -28,17 +28,12 @@ class TaggingConfig:
     """Weight of a label that a clip's list does not name, where it is not unknown."""
     label_smoothing: float = 0.0
     """Share of each target that is replaced by the label's prior."""
-    softmax_weight: float = 0.0
-    """Weight of a second loss in which a clip's known labels compete. From a few clips of one
-    sound each, labels that compete are learnt sooner than independent ones."""
 
     def __post_init__(self) -> None:
         if self.negative_weight < 0:
             raise ConfigError(f"expected negative_weight of at least 0, got {self.negative_weight}")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"expected label_smoothing in [0, 1), got {self.label_smoothing}")
-        if self.softmax_weight < 0:
-            raise ConfigError(f"expected softmax_weight of at least 0, got {self.softmax_weight}")
 
 
 class TaggingObjective:
@@ -78,12 +73,7 @@ class TaggingObjective:
         targets = (1 - smoothing) * batch.targets + smoothing * priors
         per_label = binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
         loss = (per_label * batch.target_weights).sum(dim=1).mean()
-        metrics = {"loss/tagging": loss.detach()}
-        if self._config.softmax_weight > 0:
-            competing = competing_loss(logits.float(), batch.targets, batch.target_weights)
-            metrics["loss/competing"] = competing.detach()
-            loss = loss + self._config.softmax_weight * competing
-        return StepResult(loss, metrics)
+        return StepResult(loss, {"loss/tagging": loss.detach()})
 
     def _clip_logits(self, batch: Batch, generator: torch.Generator) -> Tensor:
         fbank = mask_fbank(
@@ -110,25 +100,6 @@ class TaggingObjective:
             share=self._augment.kept_patch_share,
             generator=generator,
         )
-
-
-def competing_loss(logits: Tensor, targets: Tensor, target_weights: Tensor) -> Tensor:
-    """Softmax cross-entropy among the labels that are known of a clip, mean over the clips.
-
-    The target is shared by the labels that a clip names, in the proportion of their targets. A
-    label of weight 0, unknown or untrained, takes no part; a clip that names none adds nothing.
-
-    Args:
-        logits: (B, labels).
-        targets: (B, labels) in [0, 1].
-        target_weights: (B, labels), 0 where a label is not known.
-
-    """
-    is_known = target_weights > 0
-    named = targets * is_known
-    shares = named / named.sum(dim=1, keepdim=True).clamp(min=1e-8)
-    log_shares = logits.masked_fill(~is_known, -torch.inf).log_softmax(dim=1)
-    return -(shares * log_shares.masked_fill(~is_known, 0.0)).sum(dim=1).mean()
 
 
 @torch.no_grad()

@@ -1,0 +1,114 @@
+"""A model folder back as an artefact: what `export` wrote, to be trained further."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+from earshot_training.config import EncoderConfig, FbankStatistics, parse_section
+from earshot_training.errors import UserError
+from earshot_training.export.readme import CARD_FILE
+from earshot_training.model.artefact import Artefact, TrainedLabel
+from earshot_training.model.attention import GATE_OUTPUTS
+from earshot_training.model.beats import Beats
+
+GRAPH_FILE = "encoder.fp32.onnx"
+GATE_SUM = GATE_OUTPUTS // 2
+
+
+def read_exported_artefact(folder: Path) -> Artefact:
+    """Read the float32 encoder of a model folder; its model is in evaluation mode.
+
+    The graph holds the residual scale within layers and the sums over the gate's outputs; both are
+    undone. A gate's sum is shared evenly by its outputs: the same answers, though not the weights
+    that were learnt. Buckets that no distance falls into are zero. Tokenizers are not read.
+
+    Raises:
+        UserError: no model folder, one that was not trained here, a graph of another network.
+
+    """
+    card = _read_card(folder / CARD_FILE)
+    trained_with = card["training"].get("config", {})
+    if "encoder" not in trained_with or "fbank" not in trained_with:
+        raise UserError(f"{folder}: expected a model that says how its encoder was trained")
+    model = Beats(
+        parse_section(EncoderConfig, trained_with["encoder"], complete=True),
+        num_labels=len(card["labels"]),
+        statistics=parse_section(FbankStatistics, trained_with["fbank"], complete=True),
+    )
+    model.load_state_dict(_state_of(model, _read_constants(folder / GRAPH_FILE), folder))
+    labels = tuple(_label(entry) for entry in card["labels"]) or None
+    return Artefact(
+        model=model.eval(),
+        kind="pretrained" if labels is None else "finetuned",
+        activation=None if labels is None else card["activation"],
+        labels=labels,
+        training={key: value for key, value in card["training"].items() if key != "tokenizer"},
+        evaluation=card["evaluation"],
+    )
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"expected a model folder with {path.name}: {error}") from error
+    return card
+
+
+def _read_constants(path: Path) -> dict[str, Tensor]:
+    try:
+        graph = onnx.load(path).graph
+    except (OSError, onnx.checker.ValidationError) as error:
+        raise UserError(f"expected a graph in {path}: {error}") from error
+    return {
+        constant.name: torch.from_numpy(numpy_helper.to_array(constant).copy())
+        for constant in graph.initializer
+    }
+
+
+def _label(entry: Mapping[str, Any]) -> TrainedLabel:
+    return TrainedLabel(**{field.name: entry[field.name] for field in fields(TrainedLabel)})
+
+
+def _state_of(model: Beats, constants: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    state = {}
+    for name, weight in model.state_dict().items():
+        read = _weight(model, name, constants)
+        if read is None or read.numel() != weight.numel():
+            came = "none" if read is None else str(tuple(read.shape))
+            raise UserError(f"{folder}: expected {name} as {tuple(weight.shape)}, got {came}")
+        state[name] = read.reshape(weight.shape)
+    return state
+
+
+def _weight(model: Beats, name: str, constants: Mapping[str, Tensor]) -> Tensor | None:
+    """Look up a weight of the state dict among the constants and undo what `export` did to it."""
+    if name == "encoder.relative_bias.table.weight":
+        return _bucket_table(model, constants)
+    if name not in constants:
+        return None
+    weight = constants[name]
+    if name.endswith(".weight") and weight.ndim == 2:
+        weight = weight.T
+    if ".gate." in name:
+        return (weight / GATE_SUM).repeat_interleave(GATE_SUM, dim=0)
+    if ".attention.out." in name or ".contract." in name:
+        weight = weight * (2 * model.config.layers) ** 0.25
+    return weight
+
+
+def _bucket_table(model: Beats, constants: Mapping[str, Tensor]) -> Tensor | None:
+    by_distance = constants.get("encoder.relative_bias.by_distance")
+    bias = model.encoder.relative_bias
+    if by_distance is None or len(by_distance) != len(bias.bucket_ids):
+        return by_distance
+    table = torch.zeros_like(bias.table.weight)
+    table[bias.bucket_ids] = by_distance
+    return table
