@@ -1,8 +1,10 @@
 """Attention with BEATs' gated position bias as ONNX nodes, by one fused operator.
 
 In float32 and float16 graphs that is com.microsoft.MultiHeadAttention, for which CUDA has kernels
-that take a bias; the softmax inside is float32 there too. An int8 graph is for CPUs, where the
-Attention operator of opset 23 is faster; it has no count of valid keys, so the mask is in the bias.
+that take a bias and keep scores and softmax in float32 (read in onnxruntime's
+contrib_ops/cuda/bert/cutlass_fmha/kernel_forward.h, not run here). An int8 graph is for CPUs, where
+the Attention operator of opset 23 is faster; it has no count of valid keys, so the mask is in the
+bias.
 """
 
 from typing import NamedTuple
