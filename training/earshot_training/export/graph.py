@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 18
-# Read by every runtime that knows opset 18.
-IR_VERSION = 10
+# With the Attention operator; its first runtimes read this IR.
+ATTENTION_OPSET = 23
+IR_VERSIONS = {OPSET: 10, ATTENTION_OPSET: 11}
 MICROSOFT = "com.microsoft"
 
 FLOAT = TensorProto.FLOAT
+FLOAT16 = TensorProto.FLOAT16
 INT32 = TensorProto.INT32
 INT64 = TensorProto.INT64
 
@@ -23,7 +25,8 @@ Dims = Sequence[int | str]
 class GraphBuilder:
     """Collects nodes and constants; values are named by strings, as in ONNX."""
 
-    def __init__(self) -> None:
+    def __init__(self, opset: int = OPSET) -> None:
+        self.opset = opset
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -66,6 +69,10 @@ class GraphBuilder:
         self._add(operator, inputs, [name], name, domain, attributes)
         return name
 
+    def nodes(self, operator: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """Add a node with several outputs, each under its own name."""
+        self._add(operator, inputs, outputs, f"{operator}_{len(self._nodes)}", "", {})
+
     def split(self, x: str, count: int, *, axis: int, name: str) -> list[str]:
         """Add a Split into equal parts."""
         outputs = [f"{name}.{index}" for index in range(count)]
@@ -81,8 +88,8 @@ class GraphBuilder:
             graph,
             producer_name="earshot",
             doc_string=description,
-            ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)],
+            ir_version=IR_VERSIONS[self.opset],
+            opset_imports=[helper.make_opsetid("", self.opset), helper.make_opsetid(MICROSOFT, 1)],
         )
         onnx.checker.check_model(model)
         return model
