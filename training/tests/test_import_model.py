@@ -22,15 +22,22 @@ CONFIG = EncoderConfig(
 )
 
 
-def trained_artefact() -> Artefact:
+# Position kernels of 32 channels a group are exported as spectra, hidden layers of 1024 columns
+# with some to spare.
+WIDE_CONFIG = EncoderConfig(
+    patch_dim=64, dim=64, ffn_dim=1024, layers=1, heads=4, conv_pos_kernel=16, conv_pos_groups=2
+)
+
+
+def trained_artefact(config: EncoderConfig = CONFIG) -> Artefact:
     """Draw every weight, those too that a new model has at 0 or 1."""
     generator = torch.Generator().manual_seed(1)
-    model = Beats(CONFIG, num_labels=527).eval()
+    model = Beats(config, num_labels=527).eval()
     for parameter in model.parameters():
         drawn = torch.randn(parameter.shape, generator=generator)
         parameter.data = 0.2 * drawn + parameter.data
-    config = {"encoder": to_dict(CONFIG), "fbank": to_dict(FbankStatistics())}
-    return dataclasses.replace(tiny_artefact(), model=model, training={"config": config})
+    training = {"config": {"encoder": to_dict(config), "fbank": to_dict(FbankStatistics())}}
+    return dataclasses.replace(tiny_artefact(), model=model, training=training)
 
 
 def export(artefact: Artefact, out: Path) -> Path:
@@ -46,8 +53,9 @@ def export(artefact: Artefact, out: Path) -> Path:
     return out
 
 
-def test_what_was_exported_comes_back(tmp_path: Path):
-    artefact = trained_artefact()
+@pytest.mark.parametrize("config", [CONFIG, WIDE_CONFIG])
+def test_what_was_exported_comes_back(tmp_path: Path, config: EncoderConfig):
+    artefact = trained_artefact(config)
     folder = export(artefact, tmp_path / "model")
     assert main(["import-model", str(folder), "--out", str(tmp_path / "back")]) == 0
     back = load_artefact(tmp_path / "back")

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from earshot_training.config import EncoderConfig, FbankStatistics, parse_section
 from earshot_training.errors import UserError
+from earshot_training.export.positions_graph import NAME as CONVOLUTION
+from earshot_training.export.positions_graph import kernel_of_spectrum
 from earshot_training.export.readme import CARD_FILE
 from earshot_training.model.artefact import Artefact, TrainedLabel
 from earshot_training.model.attention import GATE_OUTPUTS
@@ -25,9 +27,10 @@ GATE_SUM = GATE_OUTPUTS // 2
 def read_exported_artefact(folder: Path) -> Artefact:
     """Read the float32 encoder of a model folder; its model is in evaluation mode.
 
-    The graph holds the residual scale within layers and the sums over the gate's outputs; both are
-    undone. A gate's sum is shared evenly by its outputs: the same answers, though not the weights
-    that were learnt. Buckets that no distance falls into are zero. Tokenizers are not read.
+    The graph holds the residual scale within layers, sums over the gate's outputs, hidden layers
+    with columns to spare and wide position kernels as spectra; all is undone. A gate's sum is
+    shared evenly by its outputs: the same answers, though not the weights that were learnt. Buckets
+    that no distance falls into are zero. Tokenizers are not read.
 
     Raises:
         UserError: no model folder, one that was not trained here, a graph of another network.
@@ -81,17 +84,19 @@ def _state_of(model: Beats, constants: Mapping[str, Tensor], folder: Path) -> di
     state = {}
     for name, weight in model.state_dict().items():
         read = _weight(model, name, constants)
-        if read is None or read.numel() != weight.numel():
+        if read is None or read.shape != weight.shape:
             came = "none" if read is None else str(tuple(read.shape))
             raise UserError(f"{folder}: expected {name} as {tuple(weight.shape)}, got {came}")
-        state[name] = read.reshape(weight.shape)
+        state[name] = read.contiguous()
     return state
 
 
 def _weight(model: Beats, name: str, constants: Mapping[str, Tensor]) -> Tensor | None:
-    """Look up a weight of the state dict among the constants and undo what `export` did to it."""
+    """Find a weight of the state dict among the constants and undo what `export` did to it."""
     if name == "encoder.relative_bias.table.weight":
         return _bucket_table(model, constants)
+    if name == f"{CONVOLUTION}.weight":
+        return _position_kernel(constants)
     if name not in constants:
         return None
     weight = constants[name]
@@ -99,9 +104,24 @@ def _weight(model: Beats, name: str, constants: Mapping[str, Tensor]) -> Tensor 
         weight = weight.T
     if ".gate." in name:
         return (weight / GATE_SUM).repeat_interleave(GATE_SUM, dim=0)
+    if name.endswith(".gate_scale"):
+        return weight.flatten()
+    if ".expand." in name:
+        weight = weight[: model.config.ffn_dim]
+    if ".contract.weight" in name:
+        weight = weight[:, : model.config.ffn_dim]
     if ".attention.out." in name or ".contract." in name:
         weight = weight * (2 * model.config.layers) ** 0.25
     return weight
+
+
+def _position_kernel(constants: Mapping[str, Tensor]) -> Tensor | None:
+    """Take the kernel as it is, or out of its spectrum."""
+    if (spectrum := constants.get(f"{CONVOLUTION}.weights")) is not None:
+        return torch.from_numpy(kernel_of_spectrum(spectrum.numpy()))
+    kernel = constants.get(f"{CONVOLUTION}.weight")
+    # Older graphs convolve sequences, newer ones pictures of height 1.
+    return kernel if kernel is None or kernel.ndim == 3 else kernel.squeeze(2)
 
 
 def _bucket_table(model: Beats, constants: Mapping[str, Tensor]) -> Tensor | None:

@@ -134,3 +134,12 @@ def spectrum(weight: NDArray[np.float32], groups: int) -> Spectrum:
         weights=np.concatenate([by_group.real, by_group.imag], axis=-1).astype(np.float32),
         inverse=inverse.reshape(2 * frequencies, kernel).T.astype(np.float32),
     )
+
+
+def kernel_of_spectrum(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Go back from a spectrum's weights to the kernel: -> (out, in per group, K)."""
+    frequencies, groups, channels, double = weights.shape
+    parts = weights.astype(np.float64).reshape(frequencies, groups, channels, 2, double // 2)
+    by_group = (parts[:, :, :, 0] - 1j * parts[:, :, :, 1]).transpose(1, 3, 2, 0)
+    kernel = np.fft.irfft(by_group, axis=3)[..., : frequencies - 1]
+    return kernel.reshape(-1, channels, frequencies - 1).astype(np.float32)
