@@ -121,12 +121,12 @@ async function openModels(config: Config, log: Log, metrics: Metrics): Promise<M
     observer: metrics,
   });
   for (const { card, precision, provider } of registry.list()) {
-    const graph = card.graphs.encoder[precision] ?? card.graphs.encoder.fp32;
+    const graph = card.graphs.encoder[precision.active] ?? card.graphs.encoder.fp32;
     const { name, revision } = card;
     metrics.describeModel({
       name,
       revision,
-      precision,
+      precision: precision.active,
       provider: provider.active,
       sha256: graph.sha256,
     });

@@ -34,6 +34,25 @@ export interface CheckedFile {
 export interface GraphFile extends CheckedFile {
   /** The weights, where they lie in a file of their own. */
   readonly externalData: CheckedFile | null;
+  /** How the graph does beside the fp32 one; null for that one, and for a graph that was not compared. */
+  readonly gate: PrecisionGate | null;
+}
+
+/** A graph of lower precision beside the fp32 one on the same clips, as the export measured it. */
+export interface PrecisionGate {
+  /** Whether it stays within the limits of the export. */
+  readonly passed: boolean;
+  readonly clips: number;
+  /** Of the list of clips. */
+  readonly clipsSha256: string;
+  readonly folds: readonly number[];
+  /** Share of the clips whose first label is the same. */
+  readonly top1Agreement: number;
+  readonly meanAbsoluteScoreDifference: number;
+  /** Mean average precision less that of fp32. */
+  readonly mapChange: number;
+  /** Accuracy less that of fp32. */
+  readonly accuracyChange: number;
 }
 
 /** A model's `model.json`, checked and frozen. */
@@ -64,14 +83,45 @@ export interface ModelCard {
 const CARD_FILE = 'model.json';
 
 const count = z.int().min(0);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits');
+const share = z.number().min(0).max(1);
 const checkedFile = {
   file: z.string().regex(/^\w[\w.-]*$/, 'expected a plain file name in the model folder'),
   bytes: z.int().positive(),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits'),
+  sha256,
 };
+const gate = z
+  .strictObject({
+    passed: z.boolean(),
+    clips: z.int().positive(),
+    clips_sha256: sha256,
+    folds: z.array(count),
+    top1_agreement: share,
+    mean_absolute_score_difference: share,
+    map_change: z.number().min(-1).max(1),
+    accuracy_change: z.number().min(-1).max(1),
+  })
+  .transform((wire) => ({
+    passed: wire.passed,
+    clips: wire.clips,
+    clipsSha256: wire.clips_sha256,
+    folds: wire.folds,
+    top1Agreement: wire.top1_agreement,
+    meanAbsoluteScoreDifference: wire.mean_absolute_score_difference,
+    mapChange: wire.map_change,
+    accuracyChange: wire.accuracy_change,
+  }));
 const graphFile = z
-  .strictObject({ ...checkedFile, external_data: z.strictObject(checkedFile).optional() })
-  .transform(({ external_data, ...file }) => ({ ...file, externalData: external_data ?? null }));
+  .strictObject({
+    ...checkedFile,
+    external_data: z.strictObject(checkedFile).optional(),
+    gate: gate.optional(),
+  })
+  .transform(({ external_data, gate = null, ...file }) => ({
+    ...file,
+    externalData: external_data ?? null,
+    gate,
+  }));
 
 const label = z
   .strictObject({

@@ -58,6 +58,8 @@ describe('GET /v1/models', () => {
         default: model.id === 'tiny',
         ready: true,
         precision: 'fp32',
+        precision_choice: { requested: 'auto', reason: 'no_graph' },
+        precision_gate: null,
         precisions: Object.keys(card.graphs.encoder),
         num_labels: card.labels.length,
         num_trained_labels: card.labels.filter((label: { trained: boolean }) => label.trained)

@@ -2,7 +2,7 @@ import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadModelCard } from '../../src/inference/model-card.js';
-import { TINY_FOLDER, TinyCopy, tinyCard, type WireCard } from './tiny-model.js';
+import { TINY_FOLDER, TinyCopy, tinyCard, type WireCard, wireGate } from './tiny-model.js';
 
 describe('loadModelCard', () => {
   it('reads every label, limit and graph of the file', async () => {
@@ -22,10 +22,36 @@ describe('loadModelCard', () => {
       const { class_index: classIndex, average_precision: averagePrecision, ...same } = label;
       expect(card.labels[i]).toEqual({ ...same, classIndex, averagePrecision });
     }
-    expect(card.graphs.encoder.fp32).toEqual({ ...wire.graphs.encoder.fp32, externalData: null });
+    expect(card.graphs.encoder.fp32).toEqual({
+      ...wire.graphs.encoder.fp32,
+      externalData: null,
+      gate: null,
+    });
     expect(card.graphs.tokenizer).toBeNull();
     expect(card.training).toEqual(wire.training);
     expect(card.evaluation).toEqual(wire.evaluation);
+  });
+
+  it('reads what the card says of a graph of lower precision', async () => {
+    await using copy = await TinyCopy.create();
+    await copy.addGraph('int8', wireGate(true));
+    const { encoder } = (await loadModelCard(copy.folder)).graphs;
+    expect(encoder.int8?.gate).toEqual({
+      passed: true,
+      clips: 384,
+      clipsSha256: 'a'.repeat(64),
+      folds: [4],
+      top1Agreement: 0.997,
+      meanAbsoluteScoreDifference: 0.001,
+      mapChange: -0.002,
+      accuracyChange: 0.001,
+    });
+    await copy.editCard(({ graphs }) => {
+      graphs.encoder.int8!.gate = { ...wireGate(true), top1_agreement: 99 };
+    });
+    await expect(loadModelCard(copy.folder)).rejects.toThrow(
+      /graphs\.encoder\.int8\.gate\.top1_agreement: .*got 99/,
+    );
   });
 
   it('is frozen to the last label', async () => {

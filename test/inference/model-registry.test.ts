@@ -63,7 +63,8 @@ describe('a model with two engines', () => {
     expect(registry.ready()).toBe(true);
     expect(registry.defaultName).toBe('tiny');
     expect(registry.list()).toEqual([model]);
-    expect(model).toMatchObject({ engines: 2, precision: 'fp32', queueMaxWindows: 16 });
+    expect(model).toMatchObject({ engines: 2, queueMaxWindows: 16 });
+    expect(model.precision).toEqual({ requested: 'auto', active: 'fp32', reason: 'no_graph' });
     expect(model.provider).toEqual({ requested: 'cpu', active: 'cpu' });
     expect(enginePids()).toHaveLength(2);
     expect(heard.modelLoaded).toMatchObject([{ model: 'tiny', engines: 2, queueLimitWindows: 16 }]);
