@@ -2,7 +2,7 @@ import type { ModelCard, Precision } from './model-card.js';
 import type { Provider } from './provider.js';
 
 export type RequestedPrecision = 'auto' | Precision;
-export type PrecisionReason = 'no_graph' | 'not_gated' | 'gate_failed';
+type PrecisionReason = 'no_graph' | 'not_gated' | 'gate_failed';
 
 /** What was asked for, what runs, and if `auto` stayed with fp32: why. */
 export interface PrecisionState {
