@@ -19,10 +19,10 @@ WORKDIR /app
 ENV ONNXRUNTIME_NODE_INSTALL=skip
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json openapi.yaml ./
 COPY src ./src
 COPY page ./page
-COPY scripts/build-page.mjs ./scripts/
+COPY scripts/build-openapi.mjs scripts/build-page.mjs ./scripts/
 RUN npm run build
 
 FROM node AS packages

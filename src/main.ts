@@ -1,7 +1,5 @@
 import closeWithGrace from 'close-with-grace';
 import { type Config, loadConfig } from './config.js';
-import { FAST_PRECISION, type PrecisionState } from './inference/precision.js';
-import type { Provider } from './inference/provider.js';
 import { createLog, type Log } from './log.js';
 import { type Service, startService } from './service.js';
 
@@ -27,19 +25,17 @@ function announce(service: Service, config: Config, log: Log): void {
   log.info({ config }, 'configuration');
   const { card, precision, provider } = service.registry.get();
   const fallback = provider.reason === undefined ? '' : ` (no cuda: ${provider.reason})`;
+  const { declined: other } = precision;
+  const declined = other === undefined ? '' : `, no ${other}: ${precision.reason}`;
   const parts = [
     `Earshot listens on ${service.url}`,
-    `model ${card.name} (${described(precision, provider.active)})`,
+    `model ${card.name} (${precision.active}${declined})`,
     `execution provider ${provider.active}${fallback}`,
     config.apiKeysFile === undefined ? 'open access' : 'access by API key',
     ...(config.docs ? [`docs ${service.url}/docs`] : []),
     ...(service.metricsUrl === undefined ? [] : [`metrics ${service.metricsUrl}/metrics`]),
   ];
   log.info(parts.join(', '));
-}
-
-function described({ active, reason }: PrecisionState, provider: Provider): string {
-  return reason === undefined ? active : `${active}, no ${FAST_PRECISION[provider]}: ${reason}`;
 }
 
 /**

@@ -8,6 +8,7 @@ import type { ModelCard } from './model-card.js';
 import { choosePrecision, type PrecisionState, type RequestedPrecision } from './precision.js';
 import {
   classifyCudaFailure,
+  missingProviderFile,
   type Provider,
   type ProviderFailure,
   type ProviderState,
@@ -80,7 +81,7 @@ interface Start {
 type Opened = Omit<OpenEngines, 'provider'>;
 
 async function tryCuda(start: Start): Promise<Opened | ProviderFailure> {
-  const failure = platformFailure(process.platform, process.arch);
+  const failure = platformFailure(process.platform, process.arch) ?? missingProviderFile();
   if (failure !== undefined) return failure;
   try {
     return await openOn('cuda', start);

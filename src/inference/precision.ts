@@ -8,11 +8,13 @@ type PrecisionReason = 'no_graph' | 'not_gated' | 'gate_failed';
 export interface PrecisionState {
   readonly requested: RequestedPrecision;
   readonly active: Precision;
+  /** What `auto` would have taken but for `reason`. */
+  readonly declined?: Precision;
   readonly reason?: PrecisionReason;
 }
 
 /** What `auto` would rather run: int8 takes less than half the time of fp32 on CPU, fp16 suits CUDA. */
-export const FAST_PRECISION: Readonly<Record<Provider, Precision>> = { cpu: 'int8', cuda: 'fp16' };
+const FAST_PRECISION: Readonly<Record<Provider, Precision>> = { cpu: 'int8', cuda: 'fp16' };
 
 /**
  * `auto` takes the provider's fast precision where the card says that its graph does as well as the
@@ -31,7 +33,7 @@ export function choosePrecision(
     const reason = objectionTo(encoder[fast]);
     return reason === undefined
       ? { requested, active: fast }
-      : { requested, active: 'fp32', reason };
+      : { requested, active: 'fp32', declined: fast, reason };
   }
   if (encoder[requested] !== undefined) return { requested, active: requested };
   const has = Object.keys(encoder).join(', ');

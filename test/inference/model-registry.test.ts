@@ -64,7 +64,7 @@ describe('a model with two engines', () => {
     expect(registry.defaultName).toBe('tiny');
     expect(registry.list()).toEqual([model]);
     expect(model).toMatchObject({ engines: 2, queueMaxWindows: 16 });
-    expect(model.precision).toEqual({ requested: 'auto', active: 'fp32', reason: 'no_graph' });
+    expect(model.precision).toMatchObject({ active: 'fp32', declined: 'int8', reason: 'no_graph' });
     expect(model.provider).toEqual({ requested: 'cpu', active: 'cpu' });
     expect(enginePids()).toHaveLength(2);
     expect(heard.modelLoaded).toMatchObject([{ model: 'tiny', engines: 2, queueLimitWindows: 16 }]);

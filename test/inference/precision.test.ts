@@ -44,6 +44,7 @@ describe('choosePrecision', () => {
     expect(choosePrecision(cardWith(gates), 'auto', provider)).toEqual({
       requested: 'auto',
       active,
+      declined: reason && { cpu: 'int8', cuda: 'fp16' }[provider],
       reason,
     });
   });
@@ -70,7 +71,12 @@ describe('a model with an int8 graph', () => {
       await copy.addGraph('int8', gate);
       const log = recordingLog();
       const registry = await startTiny({ ...copy, log, warmup: false });
-      expect(registry.get().precision).toEqual({ requested: 'auto', active, reason });
+      expect(registry.get().precision).toEqual({
+        requested: 'auto',
+        active,
+        declined: reason && 'int8',
+        reason,
+      });
       expect(log.lines).toMatchObject([
         { text: 'model started', fields: { precision: active, precision_reason: reason } },
       ]);
