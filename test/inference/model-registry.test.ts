@@ -115,6 +115,23 @@ describe('a model with two engines', () => {
     expect(new Set(engines)).toEqual(new Set([0, 1]));
   });
 
+  it('runs every window alone and at its true length, nothing of it padded', async () => {
+    const before = heard.batchDone?.length ?? 0;
+    await model.run(WINDOWS, ALL);
+    const runs = heard.batchDone?.slice(before) as { audioSeconds: number; bucket: string }[];
+    expect(runs.map(({ audioSeconds }) => audioSeconds).toSorted((a, b) => a - b)).toEqual(
+      LENGTHS_SECONDS,
+    );
+    for (const run of runs) {
+      expect(run).toMatchObject({
+        bucket: 'lone',
+        windows: 1,
+        paddedSeconds: 0,
+        firstShape: false,
+      });
+    }
+  });
+
   it('runs 61 windows of one request on an idle machine', async () => {
     const windows = Array.from({ length: 61 }, (_, i) => windowOf(0.5, i + 1));
     const outputs = await model.run(windows, { outputs: ['clip_logits'] });
