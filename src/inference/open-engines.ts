@@ -168,6 +168,8 @@ function engineSpecs(
     provider,
     deviceId,
     intraOpThreads,
+    // One engine has nobody to share with.
+    sharesWeights: provider === 'cpu' && engines > 1,
   }));
 }
 

@@ -16,6 +16,7 @@ import {
 } from '../../src/inference/model-registry.js';
 import { silentObserver } from '../../src/inference/observer.js';
 import type { Log } from '../../src/log.js';
+import { splitWeights } from './split-weights.js';
 
 const MODELS_DIR = fileURLToPath(new URL('../fixtures/models', import.meta.url));
 export const TINY_FOLDER = join(MODELS_DIR, 'tiny');
@@ -34,6 +35,7 @@ export async function engineSpecOf(folder: string): Promise<EngineSpec> {
     provider: 'cpu',
     deviceId: 0,
     intraOpThreads: 1,
+    sharesWeights: false,
   };
 }
 
@@ -124,6 +126,23 @@ export class TinyCopy implements AsyncDisposable {
     await cp(join(this.folder, 'encoder.fp32.onnx'), join(this.folder, file));
     await this.editCard(({ graphs: { encoder } }) => {
       encoder[precision] = { ...encoder.fp32, file, ...(gate && { gate }) };
+    });
+  }
+
+  /** Lays the weights into a file beside the graph. */
+  async splitGraph(): Promise<void> {
+    const path = join(this.folder, 'encoder.fp32.onnx');
+    const data = 'encoder.fp32.data';
+    const { graph, weights } = splitWeights(await readFile(path), data);
+    await writeFile(path, graph);
+    await writeFile(join(this.folder, data), weights);
+    const checked = (content: Buffer) => ({
+      bytes: content.length,
+      sha256: createHash('sha256').update(content).digest('hex'),
+    });
+    await this.editCard(({ graphs }) => {
+      const external_data = { file: data, ...checked(weights) };
+      Object.assign(graphs.encoder.fp32, { ...checked(graph), external_data });
     });
   }
 
