@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import type { GraphFile, Precision, PrecisionGate } from '../inference/model-card.js';
+import type { GraphFile, ModelCard, Precision } from '../inference/model-card.js';
 import type { Model, ModelRegistry } from '../inference/model-registry.js';
 import type { PrecisionState } from '../inference/precision.js';
 import type { ProviderState } from '../inference/provider.js';
@@ -7,6 +7,7 @@ import type { components } from './openapi-types.js';
 import type { ParseParameters } from './parameters.js';
 
 type Schemas = components['schemas'];
+type EncoderGraph = ModelCard['graphs']['encoder']['fp32'];
 
 export interface ModelRouteDeps {
   readonly registry: ModelRegistry;
@@ -43,7 +44,7 @@ export function toPrecisionChoice({
   return { requested, reason: reason ?? null };
 }
 
-function toGate(gate: PrecisionGate): Schemas['PrecisionGate'] {
+function toGate(gate: NonNullable<EncoderGraph['gate']>): Schemas['PrecisionGate'] {
   return {
     passed: gate.passed,
     clips: gate.clips,

@@ -2,7 +2,7 @@ import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadModelCard } from '../../src/inference/model-card.js';
-import { TINY_FOLDER, TinyCopy, tinyCard, type WireCard, wireGate } from './tiny-model.js';
+import { TINY_FOLDER, TinyCopy, tinyCard, type WireCard } from './tiny-model.js';
 
 describe('loadModelCard', () => {
   it('reads every label, limit and graph of the file', async () => {
@@ -32,26 +32,53 @@ describe('loadModelCard', () => {
     expect(card.evaluation).toEqual(wire.evaluation);
   });
 
-  it('reads what the card says of a graph of lower precision', async () => {
+  const gate = {
+    passed: true,
+    clips: 400,
+    clips_sha256: '0'.repeat(64),
+    folds: [4],
+    top1_agreement: 0.9975,
+    mean_absolute_score_difference: 0.0004,
+    map_change: -0.0002,
+    accuracy_change: null as number | null,
+  };
+
+  it('reads how a smaller precision passed its gate, and that one has met none', async () => {
     await using copy = await TinyCopy.create();
-    await copy.addGraph('int8', wireGate(true));
+    await copy.editCard(({ graphs: { encoder } }) => {
+      Object.assign(encoder, { int8: { ...encoder.fp32, gate }, fp16: encoder.fp32 });
+    });
     const { encoder } = (await loadModelCard(copy.folder)).graphs;
     expect(encoder.int8?.gate).toEqual({
       passed: true,
-      clips: 384,
-      clipsSha256: 'a'.repeat(64),
+      clips: 400,
+      clipsSha256: '0'.repeat(64),
       folds: [4],
-      top1Agreement: 0.997,
-      meanAbsoluteScoreDifference: 0.001,
-      mapChange: -0.002,
-      accuracyChange: 0.001,
+      top1Agreement: 0.9975,
+      meanAbsoluteScoreDifference: 0.0004,
+      mapChange: -0.0002,
+      accuracyChange: null,
     });
-    await copy.editCard(({ graphs }) => {
-      graphs.encoder.int8!.gate = { ...wireGate(true), top1_agreement: 99 };
+    expect(encoder.fp16?.gate).toBeNull();
+  });
+
+  it.each([
+    ['without its verdict', { ...gate, passed: undefined }, /int8\.gate\.passed: /],
+    ['of no clips', { ...gate, clips: 0 }, /int8\.gate\.clips: .*got 0/],
+    ['with a share above 1', { ...gate, top1_agreement: 99 }, /top1_agreement: .*got 99/],
+    ['with an unknown key', { ...gate, note: '' }, /int8\.gate: .*"note"/],
+  ])('refuses a gate %s', async (_name, spoilt, message) => {
+    await using copy = await TinyCopy.create();
+    await copy.editCard(({ graphs: { encoder } }) => {
+      Object.assign(encoder, { int8: { ...encoder.fp32, gate: spoilt } });
     });
-    await expect(loadModelCard(copy.folder)).rejects.toThrow(
-      /graphs\.encoder\.int8\.gate\.top1_agreement: .*got 99/,
-    );
+    await expect(loadModelCard(copy.folder)).rejects.toThrow(message);
+  });
+
+  it('refuses a gate of fp32, which is what others are judged by', async () => {
+    await using copy = await TinyCopy.create();
+    await copy.editCard(({ graphs }) => Object.assign(graphs.encoder.fp32, { gate }));
+    await expect(loadModelCard(copy.folder)).rejects.toThrow(/encoder\.fp32: .*"gate"/);
   });
 
   it('is frozen to the last label', async () => {

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { GraphFile, Precision } from '../../src/inference/model-card.js';
+import type { ModelCard, Precision } from '../../src/inference/model-card.js';
 import { choosePrecision } from '../../src/inference/precision.js';
 import { recordingLog, startTiny, TinyCopy, wireGate } from './tiny-model.js';
 
-const gateOf = (passed: boolean): GraphFile['gate'] => ({
+type EncoderGraph = ModelCard['graphs']['encoder']['fp32'];
+
+const gateOf = (passed: boolean): EncoderGraph['gate'] => ({
   passed,
   clips: 384,
   clipsSha256: 'a'.repeat(64),
@@ -16,7 +18,7 @@ const gateOf = (passed: boolean): GraphFile['gate'] => ({
 
 /** A card with these graphs beside fp32; null: never gated. */
 function cardWith(gates: Partial<Record<'int8' | 'fp16', boolean | null>>) {
-  const graph = (precision: Precision, gate: GraphFile['gate']): GraphFile => {
+  const graph = (precision: Precision, gate: EncoderGraph['gate']): EncoderGraph => {
     const file = `encoder.${precision}.onnx`;
     return { file, bytes: 1, sha256: '0'.repeat(64), externalData: null, gate };
   };

@@ -118,10 +118,7 @@ export class TinyCopy implements AsyncDisposable {
   }
 
   /** Adds the fp32 graph under another precision's name, with what a card may say of it. */
-  async addGraph(
-    precision: 'int8' | 'fp16',
-    gate: ReturnType<typeof wireGate> | undefined,
-  ): Promise<void> {
+  async addGraph(precision: 'int8' | 'fp16', gate: object | undefined): Promise<void> {
     const file = `encoder.${precision}.onnx`;
     await cp(join(this.folder, 'encoder.fp32.onnx'), join(this.folder, file));
     await this.editCard(({ graphs: { encoder } }) => {
