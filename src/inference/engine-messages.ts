@@ -11,8 +11,8 @@ export interface EngineSpec {
   readonly deviceId: number;
   readonly intraOpThreads: number;
   /**
-   * Whether weights that lie beside a graph are used as they lie there, so that engines hold one copy of them together.
-   * Otherwise an engine makes itself a copy in the order that suits its processor best.
+   * Whether float weights that lie beside a graph are used as they lie there, so that engines hold one copy of them
+   * together. Otherwise an engine makes itself a copy in the order that suits its processor best.
    */
   readonly sharesWeights: boolean;
 }

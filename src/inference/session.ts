@@ -13,7 +13,7 @@ import {
 } from './batch.js';
 import type { EngineSpec } from './engine-messages.js';
 import type { GraphSpec, ValueShape } from './graph-spec.js';
-import type { CheckedFile, GraphFile } from './model-card.js';
+import type { CheckedFile } from './model-card.js';
 
 /** The graphs of a model, open and ready to run. */
 export interface ModelSession {
@@ -66,7 +66,7 @@ async function openGraph(spec: GraphSpec, options: EngineSpec): Promise<OpenGrap
   if (file.externalData !== null) await assertUnchanged(folder, file.externalData);
   const path = join(folder, file.file);
   // From a path, never from a buffer: that would hold the weights twice.
-  const session = await InferenceSession.create(path, sessionOptions(options, file));
+  const session = await InferenceSession.create(path, sessionOptions(options, spec));
   assertValues(path, 'inputs', session.inputMetadata, INPUTS);
   assertValues(path, 'outputs', session.outputMetadata, outputs);
   return { spec, session };
@@ -91,7 +91,7 @@ async function assertUnchanged(
   }
 }
 
-function sessionOptions(spec: EngineSpec, file: GraphFile): InferenceSession.SessionOptions {
+function sessionOptions(spec: EngineSpec, graph: GraphSpec): InferenceSession.SessionOptions {
   const common = {
     interOpNumThreads: 1,
     // Always set: the runtime's own count ignores the limits of a container.
@@ -100,8 +100,10 @@ function sessionOptions(spec: EngineSpec, file: GraphFile): InferenceSession.Ses
     graphOptimizationLevel: 'all',
   } as const;
   if (spec.provider === 'cpu') {
-    // Pages of the file that are only read are the same memory in every engine.
-    const asTheyLie = spec.sharesWeights && file.externalData !== null;
+    // Pages of the file that are only read are the same memory in every engine. Not of int8: there they are a quarter,
+    // and putting them in order for every run takes a larger part of it; see docs/decisions/0015-engines-share-weights.md.
+    const { file, precision } = graph;
+    const asTheyLie = spec.sharesWeights && file.externalData !== null && precision !== 'int8';
     const extra = asTheyLie ? { session: { disable_prepacking: '1' } } : {};
     return { ...common, executionProviders: ['cpu'], logSeverityLevel: 3, extra };
   }
