@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 
 /** Memory of one process, in bytes, as the kernel counts it. */
 export interface ProcessMemory {
-  /** Written by the process itself: what one more such process would take. */
+  /** Of no file: what one more such process would take. */
   readonly privateBytes: number;
-  /** Private and, of pages that are shared, the process's part. */
+  /** The same and, of pages of files, the process's part. */
   readonly proportionalBytes: number;
 }
 
@@ -22,6 +22,5 @@ async function memoryOf(pid: number): Promise<ProcessMemory> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
   const bytesOf = (name: string) =>
     1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]);
-  // Pages of files that nobody has written to are not the process's own, even if nobody else has them mapped now.
-  return { privateBytes: bytesOf('Private_Dirty'), proportionalBytes: bytesOf('Pss') };
+  return { privateBytes: bytesOf('Anonymous'), proportionalBytes: bytesOf('Pss') };
 }

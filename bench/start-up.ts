@@ -68,7 +68,10 @@ async function findSubjects(folders: readonly string[]): Promise<Subject[]> {
   ] as const;
   const found = limits.map(async ([folder, limitSeconds]) => {
     const card = await loadModelCard(String(folder));
-    const precisions = Object.keys(card.graphs.encoder) as Precision[];
+    // fp16 is for CUDA; on CPU it only adds casts.
+    const precisions = Object.keys(card.graphs.encoder).filter(
+      (precision) => precision !== 'fp16',
+    ) as Precision[];
     return precisions.map((precision) => {
       return { folder: String(folder), card, precision, limitSeconds: Number(limitSeconds) };
     });
