@@ -25,7 +25,7 @@ export interface StartUpResults {
 export const RESULTS_FILE = new URL('./results/start-up.json', import.meta.url);
 const MARKERS = ['<!-- bench:start-up -->', '<!-- /bench:start-up -->'] as const;
 const HEAD = [
-  '| model | precision | graphs, MiB | time until ready, of its limit | an engine's own, MiB | with files, one engine | with files, each of two |',
+  '| model | precision | graphs, MiB | time until ready, of its limit | own memory of an engine, MiB | with files, one engine | with files, each of two |',
   '| --- | --- | --- | --- | --- | --- | --- |',
 ];
 
