@@ -19,14 +19,13 @@ WORKDIR /app
 ENV ONNXRUNTIME_NODE_INSTALL=skip
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json openapi.yaml ./
 COPY src ./src
 COPY page ./page
-COPY scripts/build-page.mjs ./scripts/
+COPY scripts/build-openapi.mjs scripts/build-page.mjs ./scripts/
 RUN npm run build
 
 FROM node AS packages
-ARG ONNXRUNTIME_CUDA=0
 WORKDIR /app
 ENV ONNXRUNTIME_NODE_INSTALL=skip
 COPY package.json package-lock.json .npmrc ./
@@ -36,14 +35,19 @@ RUN cd node_modules/onnxruntime-node/bin/napi-v6 \
     && arch="$(node -p process.arch)" \
     && find . -mindepth 1 -maxdepth 1 ! -name linux -exec rm -r {} + \
     && find linux -mindepth 1 -maxdepth 1 ! -name "$arch" -exec rm -r {} +
-# Only where it is asked for, the provider is fetched from the network. A plugin build under the same name
-# has no GetProvider, and cannot be loaded from Node.
+
+# Only where it is asked for, onnxruntime's CUDA provider is fetched from the network. In the image that it runs in, so
+# that what the provider wants of CUDA and cuDNN is looked for there; the driver comes when the image is run.
+FROM ${BASE_IMAGE} AS provider
+ARG ONNXRUNTIME_CUDA=0
+WORKDIR /app
+COPY --from=node /usr/local/bin/node /usr/local/bin/node
+COPY --from=packages /app/node_modules ./node_modules
+COPY package.json ./
+COPY scripts/add-cuda-provider.mjs scripts/cuda-libraries.mjs ./scripts/
 RUN if [ "$ONNXRUNTIME_CUDA" = 1 ]; then \
       apt-get update && apt-get install -y --no-install-recommends binutils ca-certificates \
-      && ONNXRUNTIME_NODE_INSTALL=true node node_modules/onnxruntime-node/script/install.js \
-      && cd node_modules/onnxruntime-node/bin/napi-v6/linux/x64 \
-      && test -f libonnxruntime_providers_shared.so \
-      && nm -D libonnxruntime_providers_cuda.so | grep -qw GetProvider; \
+      && node scripts/add-cuda-provider.mjs --without-driver; \
     fi
 
 FROM ${BASE_IMAGE} AS service
@@ -55,7 +59,7 @@ RUN apt-get update \
     && install -d -o 10001 -g 10001 /var/spool/earshot
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
 WORKDIR /app
-COPY --from=packages /app/node_modules ./node_modules
+COPY --from=provider /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json openapi.yaml LICENSE NOTICE ./
 COPY models ./models

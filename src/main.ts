@@ -25,9 +25,11 @@ function announce(service: Service, config: Config, log: Log): void {
   log.info({ config }, 'configuration');
   const { card, precision, provider } = service.registry.get();
   const fallback = provider.reason === undefined ? '' : ` (no cuda: ${provider.reason})`;
+  const { declined: other } = precision;
+  const declined = other === undefined ? '' : `, no ${other}: ${precision.reason}`;
   const parts = [
     `Earshot listens on ${service.url}`,
-    `model ${card.name} (${precision})`,
+    `model ${card.name} (${precision.active}${declined})`,
     `execution provider ${provider.active}${fallback}`,
     config.apiKeysFile === undefined ? 'open access' : 'access by API key',
     ...(config.docs ? [`docs ${service.url}/docs`] : []),

@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import { createApp } from './app.js';
 import type { Decoder } from './audio/decode.js';
 import { openDecoder } from './audio/open-decoder.js';
 import { type Config, ConfigError } from './config.js';
@@ -37,7 +36,6 @@ export interface Service {
 export async function startService(config: Config, log: Log): Promise<Service> {
   const lifecycle = new Lifecycle();
   const openApi = await loadOpenApi();
-  const ontology = await loadOntology();
   const apiKeys = await openApiKeys(config, log);
   const spool = await openSpool(config, log);
   let loaded: ModelRegistry | undefined;
@@ -47,12 +45,8 @@ export async function startService(config: Config, log: Log): Promise<Service> {
     isReady: () => (loaded?.ready() ?? false) && !lifecycle.isLeaving,
     isDraining: () => lifecycle.isLeaving,
   });
-  const registry = await openModels(config, log, metrics);
+  const { registry, decoder, ontology, createApp } = await openParts(config, log, metrics);
   loaded = registry;
-  const decoder = await openClipDecoder(config, log).catch(async (error: Error) => {
-    await registry.close();
-    throw error;
-  });
   const stopWatching = apiKeys?.watch(systemClock);
   const stopWork = async () => {
     stopWatching?.();
@@ -113,6 +107,25 @@ async function readVersions(): Promise<{ service: string; onnxruntime: string }>
   return { service: version, onnxruntime: dependencies['onnxruntime-node'] };
 }
 
+/** What takes its time, all at once: engines load in processes of their own, and meanwhile the code of the routes is read. */
+async function openParts(config: Config, log: Log, metrics: Metrics) {
+  const models = openModels(config, log, metrics);
+  const clipDecoder = openClipDecoder(config, log);
+  const reading = [loadOntology(), import('./app.js')] as const;
+  try {
+    const [registry, decoder, ontology, { createApp }] = await Promise.all([
+      models,
+      clipDecoder,
+      ...reading,
+    ]);
+    return { registry, decoder, ontology, createApp };
+  } catch (error) {
+    const opened = await Promise.allSettled([models, clipDecoder]);
+    await Promise.all(opened.map((each) => each.status === 'fulfilled' && each.value.close()));
+    throw error;
+  }
+}
+
 async function openModels(config: Config, log: Log, metrics: Metrics): Promise<ModelRegistry> {
   const registry = await createModelRegistry({
     ...config,
@@ -121,12 +134,12 @@ async function openModels(config: Config, log: Log, metrics: Metrics): Promise<M
     observer: metrics,
   });
   for (const { card, precision, provider } of registry.list()) {
-    const graph = card.graphs.encoder[precision] ?? card.graphs.encoder.fp32;
+    const graph = card.graphs.encoder[precision.active] ?? card.graphs.encoder.fp32;
     const { name, revision } = card;
     metrics.describeModel({
       name,
       revision,
-      precision,
+      precision: precision.active,
       provider: provider.active,
       sha256: graph.sha256,
     });

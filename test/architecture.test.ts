@@ -62,17 +62,34 @@ interface Import {
 const imports: readonly Import[] = sourceFiles().flatMap((from) => {
   const path = join(SRC, from);
   const source = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest);
-  return source.statements.flatMap((statement): Import[] => {
-    if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) return [];
-    const { moduleSpecifier } = statement;
-    if (!moduleSpecifier || !ts.isStringLiteral(moduleSpecifier)) return [];
-    const { text } = moduleSpecifier;
+  const importOf = ({ text }: ts.StringLiteral, isTypeOnly: boolean): Import => {
     const to = text.startsWith('.')
       ? normalize(join(dirname(from), text)).replace(/\.js$/, '.ts')
       : text;
-    return [{ from, to, isTypeOnly: isTypeOnly(statement) }];
+    return { from, to, isTypeOnly };
+  };
+  const atTheTop = source.statements.flatMap((statement): Import[] => {
+    if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) return [];
+    const { moduleSpecifier } = statement;
+    if (!moduleSpecifier || !ts.isStringLiteral(moduleSpecifier)) return [];
+    return [importOf(moduleSpecifier, isTypeOnly(statement))];
   });
+  return [...atTheTop, ...importCalls(source).map((specifier) => importOf(specifier, false))];
 });
+
+/** What is imported only when it is needed. */
+function importCalls(node: ts.Node): ts.StringLiteral[] {
+  const found: ts.StringLiteral[] = [];
+  const visit = (each: ts.Node): void => {
+    const isCall =
+      ts.isCallExpression(each) && each.expression.kind === ts.SyntaxKind.ImportKeyword;
+    const argument = isCall ? each.arguments[0] : undefined;
+    if (argument && ts.isStringLiteral(argument)) found.push(argument);
+    ts.forEachChild(each, visit);
+  };
+  visit(node);
+  return found;
+}
 
 function sourceFiles(): string[] {
   const entries = readdirSync(SRC, { recursive: true, encoding: 'utf8' });
@@ -92,6 +109,10 @@ function isTypeOnly(statement: ts.ImportDeclaration | ts.ExportDeclaration): boo
 /** The part that a file belongs to: its folder, or its own name at the top. */
 const partOf = (path: string): string => path.split('/')[0]?.replace(/\.ts$/, '') ?? path;
 const isOurs = ({ to }: Import): boolean => to.endsWith('.ts');
+
+test('imports made while running are seen too', () => {
+  expect(imports).toContainEqual({ from: 'service.ts', to: 'app.ts', isTypeOnly: false });
+});
 
 test('the table knows every part, and only those there are', () => {
   expect(Object.keys(MAY_IMPORT).toSorted()).toEqual(

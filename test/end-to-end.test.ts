@@ -121,7 +121,7 @@ describe('a service', () => {
   test('says where it is and what runs, answers real clips, and ends without a trace', async () => {
     const service = await start({ EXECUTION_PROVIDER: 'auto', FFMPEG_PATH: 'off' });
     expect(service.lines.at(-1)?.msg).toMatch(
-      /^Earshot listens on http:\/\/localhost:\d+, model tiny \(fp32\), execution provider (cpu \(no cuda: \w+\)|cuda), open access, docs http:\/\/localhost:\d+\/docs$/,
+      /^Earshot listens on http:\/\/localhost:\d+, model tiny \(fp32, no (int8: no_graph\), execution provider cpu \(no cuda: \w+\)|fp16: no_graph\), execution provider cuda), open access, docs http:\/\/localhost:\d+\/docs$/,
     );
     expect(await (await fetch(`${service.url}/readyz`)).json()).toEqual({ status: 'ready' });
     const reply = await tagClips(service.url, [...ACCEPTED, 'dog_44k_aac.m4a']);

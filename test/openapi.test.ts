@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { beforeAll, expect, test } from 'vitest';
 import {
   loadOpenApi,
@@ -32,6 +34,36 @@ test('the types of the code are those of the file', () => {
 test('the version is that of the package', () => {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   expect(openApi.info.version).toBe(version);
+});
+
+test('every parameter has a schema that is one, which the service takes for granted', () => {
+  const ajv = new Ajv2020();
+  const schemas = operationsOf(openApi).flatMap(({ operation }) =>
+    (operation.parameters ?? []).map((parameter) => {
+      const { schema } = resolveReference(openApi, parameter) as OpenApiParameter;
+      return resolveReference(openApi, schema);
+    }),
+  );
+  expect(schemas.length).toBeGreaterThan(40);
+  for (const schema of schemas)
+    expect(ajv.validateSchema(schema), JSON.stringify(schema)).toBe(true);
+  expect(ajv.validateSchema({ type: 'number', minimum: 'one' })).toBe(false);
+});
+
+test('what the build has left is taken as long as it was made from the same bytes', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'earshot-openapi-'));
+  const [source, built] = ['openapi.yaml', 'openapi.json'].map((file) => join(folder, file));
+  const urls = { source: pathToFileURL(source as string), built: pathToFileURL(built as string) };
+  const yaml = 'info: { version: 1.2.3 }';
+  writeFileSync(urls.source, yaml);
+  expect(await loadOpenApi(urls)).toEqual({ info: { version: '1.2.3' } });
+  const sha256 = createHash('sha256').update(yaml).digest('hex');
+  const document = { info: { version: 'as built' } };
+  writeFileSync(urls.built, JSON.stringify({ sha256, document }));
+  expect(await loadOpenApi(urls)).toEqual(document);
+  writeFileSync(urls.source, `${yaml} `);
+  expect(await loadOpenApi(urls)).toEqual({ info: { version: '1.2.3' } });
+  rmSync(folder, { recursive: true });
 });
 
 test('a form takes the parameters of the query, and files', () => {

@@ -75,7 +75,9 @@ async function finish(
 /** The same for the same model, precision and options: the output of one run may be gone on with by another. */
 function runName({ wanted }: TagArguments, { card }: FoundModel, config: Config): string {
   const { name, revision, graphs } = card;
-  const model = { name, revision, sha256: graphs.encoder.fp32.sha256 };
+  // All of them: which one `auto` takes is known only once it runs.
+  const sha256 = Object.values(graphs.encoder).map((graph) => graph.sha256);
+  const model = { name, revision, sha256: sha256.join() };
   const parts = { version: 1, model, precision: config.precision, wanted };
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12);
 }

@@ -787,6 +787,32 @@ export interface components {
             data: (components["schemas"]["AudioTokensEntry"] | components["schemas"]["ProblemEntry"])[];
             usage: components["schemas"]["Usage"];
         };
+        /** @description Why this precision runs. `auto` takes int8 on CPU and fp16 on CUDA if that graph passed its gate, else fp32 */
+        PrecisionChoice: {
+            /** @enum {string} */
+            requested: "auto" | "fp32" | "int8" | "fp16";
+            /**
+             * @description Why `auto` stayed with fp32
+             * @enum {string|null}
+             */
+            reason: "no_graph" | "not_gated" | "gate_failed" | null;
+        };
+        /** @description A graph of lower precision beside the fp32 one on the same clips, measured when the model was exported */
+        PrecisionGate: {
+            /** @description Whether it stays within the limits of the export */
+            passed: boolean;
+            clips: number;
+            /** @description Of the list of clips */
+            clips_sha256: string;
+            folds: number[];
+            /** @description Share of the clips whose first label is the same */
+            top1_agreement: number;
+            mean_absolute_score_difference: number;
+            /** @description Mean average precision less that of fp32, as a share: 0.003 is 0.3 points */
+            map_change: number;
+            /** @description Accuracy less that of fp32; null where the clips have no class */
+            accuracy_change: number | null;
+        };
         Provider: {
             /** @enum {string} */
             requested: "auto" | "cuda" | "cpu";
@@ -832,6 +858,9 @@ export interface components {
             };
             /** @enum {string} */
             precision: "fp32" | "int8" | "fp16";
+            precision_choice: components["schemas"]["PrecisionChoice"];
+            /** @description How the encoder graph that runs does beside the fp32 one; null where it is that one, or was not compared */
+            precision_gate: null | components["schemas"]["PrecisionGate"];
             provider: components["schemas"]["Provider"];
             /** @description Those that its encoder comes in; `precision` is the one that runs */
             precisions: ("fp32" | "int8" | "fp16")[];
@@ -915,6 +944,7 @@ export interface components {
                 revision: string;
                 /** @enum {string} */
                 precision: "fp32" | "int8" | "fp16";
+                precision_choice: components["schemas"]["PrecisionChoice"];
                 provider: components["schemas"]["Provider"];
                 engines: number;
             }[];

@@ -5,7 +5,7 @@ import type { ModelRegistry } from '../inference/model-registry.js';
 import type { Metrics } from '../metrics.js';
 import { draining, notReady } from './admission.js';
 import type { Lifecycle } from './lifecycle.js';
-import { toProvider } from './model-routes.js';
+import { toPrecisionChoice, toProvider } from './model-routes.js';
 import type { components } from './openapi-types.js';
 import type { ParseParameters } from './parameters.js';
 
@@ -65,7 +65,8 @@ function toModels(registry: ModelRegistry): Info['models'] {
   return registry.list().map(({ card, precision, provider, engines }) => ({
     id: card.name,
     revision: card.revision,
-    precision,
+    precision: precision.active,
+    precision_choice: toPrecisionChoice(precision),
     provider: toProvider(provider),
     engines,
   }));

@@ -10,6 +10,11 @@ export interface EngineSpec {
   /** CUDA device; of no meaning on CPU. */
   readonly deviceId: number;
   readonly intraOpThreads: number;
+  /**
+   * Whether float weights that lie beside a graph are used as they lie there, so that engines hold one copy of them
+   * together. Otherwise an engine makes itself a copy in the order that suits its processor best.
+   */
+  readonly sharesWeights: boolean;
 }
 
 /** From the service to an engine; `load` comes first, then one `run` at a time. */

@@ -14,6 +14,7 @@ export interface ValueShape {
 /** A graph that an engine opens. */
 export interface GraphSpec {
   readonly name: GraphName;
+  readonly precision: Precision;
   readonly file: GraphFile;
   /** All of its outputs, by their names in it. */
   readonly outputs: Readonly<Record<string, ValueShape>>;
@@ -26,11 +27,14 @@ export interface GraphSpec {
 export function graphSpecs(card: ModelCard, precision: Precision): GraphSpec[] {
   const { encoder, tokenizer } = card.graphs;
   const file = encoder[precision] ?? encoder.fp32;
-  const specs: GraphSpec[] = [{ name: 'encoder', file, outputs: encoderOutputs(card) }];
+  const specs: GraphSpec[] = [{ name: 'encoder', precision, file, outputs: encoderOutputs(card) }];
   if (tokenizer === null || card.tokens === null) return specs;
   const { bands, codebookSize } = card.tokens;
   const tokens = { type: 'int64', rank: 3, width: bands, below: codebookSize } as const;
-  return [...specs, { name: 'tokenizer', file: tokenizer.fp32, outputs: { tokens } }];
+  return [
+    ...specs,
+    { name: 'tokenizer', precision: 'fp32', file: tokenizer.fp32, outputs: { tokens } },
+  ];
 }
 
 function encoderOutputs({ labels, embeddingDim }: ModelCard): Record<string, ValueShape> {

@@ -11,16 +11,17 @@ import {
 import { type Clock, systemClock } from './clock.js';
 import type { EnginePoolListener } from './engine-pool.js';
 import { graphSpecs } from './graph-spec.js';
-import type { ModelCard, Precision } from './model-card.js';
+import type { ModelCard } from './model-card.js';
 import type { InferenceObserver } from './observer.js';
 import { type EngineOptions, type OpenEngines, openEngines } from './open-engines.js';
+import type { PrecisionState } from './precision.js';
 import type { ProviderState } from './provider.js';
 import { RunMeter } from './run-meter.js';
 
 /** A model that runs. */
 export interface Model {
   readonly card: ModelCard;
-  readonly precision: Precision;
+  readonly precision: PrecisionState;
   readonly provider: ProviderState;
   /** Engines when all is well. */
   readonly engines: number;
@@ -97,7 +98,7 @@ export async function startModel(
     msPerAudioSecond,
     engineRunTimeoutMs,
     warmedShapes: options.warmup ? plan.shapes : [],
-    graphs: graphSpecs(card, precision).map(({ name }) => name),
+    graphs: graphSpecs(card, precision.active).map(({ name }) => name),
     hasFixedShapes: plan.shapes.length > 0,
   });
   const listener = batcherListener(card.name, provider, observer);
@@ -188,7 +189,10 @@ function announceStart(
     observer.providerFellBack({ model, reason });
   }
   log.info(
-    { model, provider: provider.active, precision, engines, load_ms: Math.round(loadMs) },
+    {
+      ...{ model, provider: provider.active, engines, load_ms: Math.round(loadMs) },
+      ...{ precision: precision.active, precision_reason: precision.reason },
+    },
     'model started',
   );
   observer.modelLoaded({

@@ -4,9 +4,11 @@ import type { EngineSpec } from './engine-messages.js';
 import { EnginePool } from './engine-pool.js';
 import { type Engine, EngineStartError, startEngine } from './engine-process.js';
 import { type GraphSpec, graphSpecs } from './graph-spec.js';
-import type { ModelCard, Precision } from './model-card.js';
+import type { ModelCard } from './model-card.js';
+import { choosePrecision, type PrecisionState, type RequestedPrecision } from './precision.js';
 import {
   classifyCudaFailure,
+  missingProviderFile,
   type Provider,
   type ProviderFailure,
   type ProviderState,
@@ -22,7 +24,7 @@ const WARMUPS_OF_A_RUN = 10;
 /** How the engines of a model are to be started. */
 export interface EngineOptions {
   readonly provider: RequestedProvider;
-  readonly precision: 'auto' | Precision;
+  readonly precision: RequestedPrecision;
   /** Engines on CPU; on CUDA there is one per device. */
   readonly engines: number;
   readonly intraOpThreads: number;
@@ -41,7 +43,7 @@ export interface OpenEngines extends WarmUpResult {
   readonly pool: EnginePool;
   readonly plan: BatchPlan;
   readonly provider: ProviderState;
-  readonly precision: Precision;
+  readonly precision: PrecisionState;
 }
 
 /**
@@ -79,7 +81,7 @@ interface Start {
 type Opened = Omit<OpenEngines, 'provider'>;
 
 async function tryCuda(start: Start): Promise<Opened | ProviderFailure> {
-  const failure = platformFailure(process.platform, process.arch);
+  const failure = platformFailure(process.platform, process.arch) ?? missingProviderFile();
   if (failure !== undefined) return failure;
   try {
     return await openOn('cuda', start);
@@ -105,7 +107,7 @@ async function openOn(
 ): Promise<Opened> {
   const precision = choosePrecision(card, options.precision, provider);
   const plan = choosePlan(card, options, provider);
-  const graphs = graphSpecs(card, precision);
+  const graphs = graphSpecs(card, precision.active);
   const warmUpOptions: WarmUpOptions = {
     graphs: graphs.map(({ name }) => name),
     plan,
@@ -133,21 +135,6 @@ async function openOn(
   const pool = await EnginePool.start({ starts, selfTest, clock });
   const msPerAudioSecond = Math.max(...results.map((result) => result.msPerAudioSecond));
   return { pool, plan, precision, warmupMs: warmupMs(), msPerAudioSecond };
-}
-
-/**
- * `auto` takes fp16 on CUDA. On CPU it stays with fp32 even where there is an int8 graph: that one
- * is more than twice as fast, but a model may lose accuracy by it, so it has to be asked for.
- */
-function choosePrecision(
-  { name, graphs }: ModelCard,
-  requested: 'auto' | Precision,
-  provider: Provider,
-): Precision {
-  if (requested === 'auto') return provider === 'cuda' && graphs.encoder.fp16 ? 'fp16' : 'fp32';
-  if (graphs.encoder[requested] !== undefined) return requested;
-  const has = Object.keys(graphs.encoder).join(', ');
-  throw new Error(`Model ${name}: expected an encoder graph in ${requested}, it has ${has}`);
 }
 
 function choosePlan(card: ModelCard, options: EngineOptions, provider: Provider): BatchPlan {
@@ -181,6 +168,8 @@ function engineSpecs(
     provider,
     deviceId,
     intraOpThreads,
+    // One engine has nobody to share with.
+    sharesWeights: provider === 'cpu' && engines > 1,
   }));
 }
 

@@ -1,3 +1,7 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
 /** The execution providers that the service knows; the runtime drops any other name silently. */
 export type Provider = 'cuda' | 'cpu';
 export type RequestedProvider = 'auto' | Provider;
@@ -31,6 +35,28 @@ export function platformFailure(
     reason: 'unsupported_platform',
     detail: `CUDA needs linux/x64, this is ${platform}/${arch}`,
   };
+}
+
+/** Both lie beside the runtime's binding, or CUDA cannot be had. */
+const PROVIDER_FILES = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
+
+/**
+ * The reason why CUDA cannot be tried with the files that are there, or undefined.
+ *
+ * Looked for here, so that a machine without CUDA is spared an engine that is started only to fail.
+ *
+ * @param folder of the runtime's binding for this platform
+ */
+export function missingProviderFile(folder: string = bindingFolder()): ProviderFailure | undefined {
+  const missing = PROVIDER_FILES.find((file) => !existsSync(join(folder, file)));
+  if (missing === undefined) return undefined;
+  const detail = `${missing} is not beside onnxruntime's binding; scripts/add-cuda-provider.mjs puts it there`;
+  return { reason: 'lib_missing', detail };
+}
+
+function bindingFolder(): string {
+  const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
+  return join(entry, '../../bin/napi-v6', process.platform, process.arch);
 }
 
 // Checked in this order: an out-of-memory line may also name a library.

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LinkedModels } from '../inference/linked-models.js';
-import { TINY_FOLDER, TINY_TOKEN_FOLDER } from '../inference/tiny-model.js';
+import { TINY_FOLDER, TINY_TOKEN_FOLDER, TinyCopy, wireGate } from '../inference/tiny-model.js';
 import {
   clip,
   openWorkshop,
@@ -47,6 +47,25 @@ const sha256Of = (folder: string, file: string) =>
     .update(readFileSync(join(folder, file)))
     .digest('hex');
 
+test('a graph of lower precision comes with the figures of its gate', async () => {
+  await using copy = await TinyCopy.create();
+  const gate = { ...wireGate(true), accuracy_change: null };
+  await copy.addGraph('int8', gate);
+  const own = await openWorkshop({ modelsDir: copy.modelsDir });
+  const served = await startService(own);
+  const { body } = await served.call('get', '/v1/models/tiny');
+  const { body: info } = await served.call('get', '/v1/info');
+  await served.close();
+  await own.close();
+  expect(body).toMatchObject({
+    precision: 'int8',
+    precision_choice: { requested: 'auto', reason: null },
+    precision_gate: gate,
+    graph: { file: 'encoder.int8.onnx' },
+  });
+  expect(info.models).toMatchObject([{ precision: 'int8', precision_choice: { reason: null } }]);
+});
+
 describe('GET /v1/models', () => {
   test('says of each what it is, what runs of it, and how it came to be', async () => {
     const { data } = await get('/v1/models');
@@ -58,6 +77,8 @@ describe('GET /v1/models', () => {
         default: model.id === 'tiny',
         ready: true,
         precision: 'fp32',
+        precision_choice: { requested: 'auto', reason: 'no_graph' },
+        precision_gate: null,
         precisions: Object.keys(card.graphs.encoder),
         num_labels: card.labels.length,
         num_trained_labels: card.labels.filter((label: { trained: boolean }) => label.trained)

@@ -63,7 +63,8 @@ describe('a model with two engines', () => {
     expect(registry.ready()).toBe(true);
     expect(registry.defaultName).toBe('tiny');
     expect(registry.list()).toEqual([model]);
-    expect(model).toMatchObject({ engines: 2, precision: 'fp32', queueMaxWindows: 16 });
+    expect(model).toMatchObject({ engines: 2, queueMaxWindows: 16 });
+    expect(model.precision).toMatchObject({ active: 'fp32', declined: 'int8', reason: 'no_graph' });
     expect(model.provider).toEqual({ requested: 'cpu', active: 'cpu' });
     expect(enginePids()).toHaveLength(2);
     expect(heard.modelLoaded).toMatchObject([{ model: 'tiny', engines: 2, queueLimitWindows: 16 }]);
@@ -112,6 +113,23 @@ describe('a model with two engines', () => {
       ?.slice(before)
       .map((event) => (event as { engine: number }).engine);
     expect(new Set(engines)).toEqual(new Set([0, 1]));
+  });
+
+  it('runs every window alone and at its true length, nothing of it padded', async () => {
+    const before = heard.batchDone?.length ?? 0;
+    await model.run(WINDOWS, ALL);
+    const runs = heard.batchDone?.slice(before) as { audioSeconds: number; bucket: string }[];
+    expect(runs.map(({ audioSeconds }) => audioSeconds).toSorted((a, b) => a - b)).toEqual(
+      LENGTHS_SECONDS,
+    );
+    for (const run of runs) {
+      expect(run).toMatchObject({
+        bucket: 'lone',
+        windows: 1,
+        paddedSeconds: 0,
+        firstShape: false,
+      });
+    }
   });
 
   it('runs 61 windows of one request on an idle machine', async () => {

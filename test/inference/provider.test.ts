@@ -1,5 +1,12 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { classifyCudaFailure, platformFailure } from '../../src/inference/provider.js';
+import {
+  classifyCudaFailure,
+  missingProviderFile,
+  platformFailure,
+} from '../../src/inference/provider.js';
 
 // Lines as the runtime writes them, colours included.
 const start =
@@ -64,5 +71,19 @@ describe('platformFailure', () => {
     expect(platformFailure('linux', 'x64')).toBeUndefined();
     expect(platformFailure('linux', 'arm64')).toMatchObject({ reason: 'unsupported_platform' });
     expect(platformFailure('darwin', 'arm64')?.detail).toContain('darwin/arm64');
+  });
+});
+
+describe('missingProviderFile', () => {
+  it('names the first file that is not beside the binding', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'earshot-binding-'));
+    for (const file of ['shared', 'cuda'].map((name) => `libonnxruntime_providers_${name}.so`)) {
+      const failure = missingProviderFile(folder);
+      expect(failure?.reason).toBe('lib_missing');
+      expect(failure?.detail).toMatch(new RegExp(`^${file} is not beside onnxruntime's binding`));
+      writeFileSync(join(folder, file), '');
+    }
+    expect(missingProviderFile(folder)).toBeUndefined();
+    rmSync(folder, { recursive: true });
   });
 });

@@ -3,12 +3,13 @@ import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { toBatch } from '../../src/inference/batch.js';
+import { ENCODER_OUTPUTS, toBatch } from '../../src/inference/batch.js';
 import { graphSpecs } from '../../src/inference/graph-spec.js';
 import { loadModelCard, type ModelCard } from '../../src/inference/model-card.js';
 import { openGraphs } from '../../src/inference/session.js';
 import {
   engineSpecOf,
+  largestDifference,
   TINY_FOLDER,
   TINY_TOKEN_FOLDER,
   TinyCopy,
@@ -57,6 +58,32 @@ describe('openGraphs', () => {
     const spec = await engineSpecOf(copy.folder);
     await writeFile(join(copy.folder, 'weights.bin'), 'abd');
     await expect(openGraphs(spec)).rejects.toThrow(/weights\.bin: expected 3 bytes with sha256/);
+  });
+
+  it('gives the same numbers whether the weights lie in the graph, beside it, or are shared there', async () => {
+    await using copy = await TinyCopy.create();
+    await copy.splitGraph();
+    const beside = await engineSpecOf(copy.folder);
+    expect(beside.graphs[0]?.file.bytes).toBeLessThan(
+      (beside.graphs[0]?.file.externalData?.bytes ?? 0) / 10,
+    );
+    const window = windowOf(10);
+    const batch = toBatch([window], { size: 1, samples: window.samples.length }, 2800);
+    const outputs = [];
+    for (const spec of [
+      await engineSpecOf(TINY_FOLDER),
+      beside,
+      { ...beside, sharesWeights: true },
+    ]) {
+      const session = await openGraphs(spec);
+      outputs.push((await session.run(batch, ENCODER_OUTPUTS)).windows[0]?.values);
+      await session.release();
+    }
+    const [within, ...others] = outputs;
+    for (const other of others) {
+      for (const name of ENCODER_OUTPUTS)
+        expect(largestDifference(within?.[name], other?.[name])).toBeLessThan(1e-5);
+    }
   });
 
   it('refuses a graph with another output', async () => {

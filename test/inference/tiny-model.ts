@@ -16,6 +16,7 @@ import {
 } from '../../src/inference/model-registry.js';
 import { silentObserver } from '../../src/inference/observer.js';
 import type { Log } from '../../src/log.js';
+import { splitWeights } from './split-weights.js';
 
 const MODELS_DIR = fileURLToPath(new URL('../fixtures/models', import.meta.url));
 export const TINY_FOLDER = join(MODELS_DIR, 'tiny');
@@ -34,6 +35,7 @@ export async function engineSpecOf(folder: string): Promise<EngineSpec> {
     provider: 'cpu',
     deviceId: 0,
     intraOpThreads: 1,
+    sharesWeights: false,
   };
 }
 
@@ -72,9 +74,24 @@ interface WireLabel {
 /** A model card as it stands in the file, loose enough to be spoilt. */
 export interface WireCard {
   labels: WireLabel[];
-  graphs: { encoder: { fp32: Record<string, unknown> }; tokenizer?: unknown };
+  graphs: {
+    encoder: { fp32: Record<string, unknown>; [precision: string]: Record<string, unknown> };
+    tokenizer?: unknown;
+  };
   [key: string]: unknown;
 }
+
+/** What a card says of a graph of lower precision: figures of no real one. */
+export const wireGate = (passed: boolean) => ({
+  passed,
+  clips: 384,
+  clips_sha256: 'a'.repeat(64),
+  folds: [4],
+  top1_agreement: 0.997,
+  mean_absolute_score_difference: 0.001,
+  map_change: -0.002,
+  accuracy_change: 0.001,
+});
 
 /** A copy of the tiny model in a models folder of its own, which a test may spoil. */
 export class TinyCopy implements AsyncDisposable {
@@ -100,12 +117,39 @@ export class TinyCopy implements AsyncDisposable {
     await this.sign();
   }
 
-  /** Brings the checksums up to what lies in the folder now. */
-  async sign(): Promise<void> {
+  /** Adds the fp32 graph under another precision's name, with what a card may say of it. */
+  async addGraph(precision: 'int8' | 'fp16', gate: object | undefined): Promise<void> {
+    const file = `encoder.${precision}.onnx`;
+    await cp(join(this.folder, 'encoder.fp32.onnx'), join(this.folder, file));
+    await this.editCard(({ graphs: { encoder } }) => {
+      encoder[precision] = { ...encoder.fp32, file, ...(gate && { gate }) };
+    });
+  }
+
+  /** Lays the weights into a file beside the graph. */
+  async splitGraph(): Promise<void> {
+    const path = join(this.folder, 'encoder.fp32.onnx');
+    const data = 'encoder.fp32.data';
+    const { graph, weights } = splitWeights(await readFile(path), data);
+    await writeFile(path, graph);
+    await writeFile(join(this.folder, data), weights);
+    const checked = (content: Buffer) => ({
+      bytes: content.length,
+      sha256: createHash('sha256').update(content).digest('hex'),
+    });
+    await this.editCard(({ graphs }) => {
+      const external_data = { file: data, ...checked(weights) };
+      Object.assign(graphs.encoder.fp32, { ...checked(graph), external_data });
+    });
+  }
+
+  /** Brings the checksums up to what lies in the folder now, `except` for files of which they say another sum. */
+  async sign({ except = {} }: { except?: Readonly<Record<string, string>> } = {}): Promise<void> {
     const files = (await readdir(this.folder)).filter((file) => file !== 'SHA256SUMS');
     const lines = files.map(async (file) => {
       const content = await readFile(join(this.folder, file));
-      return `${createHash('sha256').update(content).digest('hex')}  ${file}\n`;
+      const sha256 = createHash('sha256').update(content).digest('hex');
+      return `${except[file] ?? sha256}  ${file}\n`;
     });
     await writeFile(join(this.folder, 'SHA256SUMS'), (await Promise.all(lines)).join(''));
   }

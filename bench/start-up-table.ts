@@ -1,0 +1,64 @@
+import { readFileSync } from 'node:fs';
+
+/** What one model takes in one precision. */
+export interface StartUpRow {
+  readonly model: string;
+  readonly precision: string;
+  /** Of the weights and the graph that an engine opens, tokenizer included. */
+  readonly graphBytes: number;
+  readonly limitSeconds: number;
+  /** Seconds until ready with two engines, as a share of the limit: one for each round. */
+  readonly readyShares: readonly number[];
+  /** Of an engine after some clips: written by it alone, and its part of all, beside so many engines. */
+  readonly engines: readonly {
+    readonly engines: number;
+    readonly privateBytes: number;
+    readonly proportionalBytes: number;
+  }[];
+}
+
+export interface StartUpResults {
+  readonly machine: string;
+  readonly rows: readonly StartUpRow[];
+}
+
+export const RESULTS_FILE = new URL('./results/start-up.json', import.meta.url);
+const MARKERS = ['<!-- bench:start-up -->', '<!-- /bench:start-up -->'] as const;
+const HEAD = [
+  '| model | precision | graphs, MiB | time until ready, of its limit | own memory of an engine, MiB | with files, one engine | with files, each of two |',
+  '| --- | --- | --- | --- | --- | --- | --- |',
+];
+
+export const readStartUp = (): StartUpResults => JSON.parse(readFileSync(RESULTS_FILE, 'utf8'));
+
+/** A page with the table of these results between its markers. */
+export function quoteStartUp(page: string, results: StartUpResults): string {
+  const [begin, end] = MARKERS.map((marker) => page.indexOf(marker)) as [number, number];
+  if (begin < 0 || end < begin) throw new Error(`Expected ${MARKERS.join(' and ')} in the page`);
+  const table = `${MARKERS[0]}\n${tableOf(results)}\n\nMachine: ${results.machine}.\n`;
+  return page.slice(0, begin) + table + page.slice(end);
+}
+
+export function tableOf({ rows }: StartUpResults): string {
+  return [...HEAD, ...rows.map(lineOf)].join('\n');
+}
+
+function lineOf({ model, precision, limitSeconds, graphBytes, readyShares, engines }: StartUpRow) {
+  const sorted = readyShares.toSorted((a, b) => a - b);
+  const [low, middle, high] = [0, Math.floor(sorted.length / 2), sorted.length - 1].map((i) =>
+    (sorted[i] ?? Number.NaN).toFixed(2),
+  );
+  const of = (count: number) => engines.find((each) => each.engines === count);
+  const cells = [
+    model,
+    precision,
+    mebibytes(graphBytes),
+    `${middle} (${low} to ${high}) of ${limitSeconds} s`,
+    mebibytes(of(2)?.privateBytes),
+    mebibytes(of(1)?.proportionalBytes),
+    mebibytes(of(2)?.proportionalBytes),
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+const mebibytes = (bytes = Number.NaN) => String(Math.round(bytes / 2 ** 20));
