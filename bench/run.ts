@@ -67,6 +67,7 @@ async function measureInTurns(): Promise<Partial<BenchResults>> {
     const rivals = options.parts.has('rivals') ? await openRivals(clip('10s.f32')) : [];
     const contenders = rivals.flatMap((rival) => ('contender' in rival ? [rival.contender] : []));
     opened.push(...contenders);
+    console.error(`all open, ${options.rounds} rounds`);
     const turns = await measureRounds([...own, ...contenders], options.rounds);
     const rows = rivals.map((rival) =>
       'contender' in rival ? rivalFigure(turns, rival.contender, rival.precision) : rival,
