@@ -1,7 +1,7 @@
 """A model folder of the released size with random weights, for measurements of speed.
 
 `python -m bench.random_base --out FOLDER/NAME [--precisions P[,P]]`, from training/. FOLDER can be
-the service's MODELS_DIR. What the model answers means nothing: 527 labels, none of them trained.
+the service's MODELS_DIR. Its 527 labels count as trained, but what the model answers means nothing.
 """
 
 import argparse

@@ -3,17 +3,18 @@
 import onnx
 from torch import nn
 
+from earshot_training.export.arithmetic import Arithmetic, Precision, create_arithmetic
 from earshot_training.export.backbone_graph import add_backbone
 from earshot_training.export.front_graph import PatchGrid, add_front
 from earshot_training.export.graph import FLOAT, INT64, GraphBuilder
-from earshot_training.export.layers_graph import add_linear
+from earshot_training.export.layers_graph import to_numpy
 from earshot_training.model.beats import Beats
 
 OUTPUTS = ("clip_logits", "clip_embedding", "row_logits", "row_embeddings")
 
 
-def create_encoder_graph(model: Beats) -> onnx.ModelProto:
-    """Write the graph from the weights: opset 18 and com.microsoft 1, float32.
+def create_encoder_graph(model: Beats, precision: Precision = "fp32") -> onnx.ModelProto:
+    """Write the graph from the weights: opset 18 and com.microsoft 1.
 
     Inputs: `waveform` float32 (batch, samples) in [-1, 1] at 16 kHz, zero past each clip's end;
     `num_samples` int64 (batch,). At least 2800 samples (one row), at most 4096 patches (81.9 s).
@@ -22,15 +23,16 @@ def create_encoder_graph(model: Beats) -> onnx.ModelProto:
     without a label predictor has logits of no label: their last dimension is 0.
     """
     graph = GraphBuilder()
+    arithmetic = create_arithmetic(graph, precision)
     waveform = graph.input("waveform", FLOAT, ["batch", "samples"])
     num_samples = graph.input("num_samples", INT64, ["batch"])
     grid = add_front(graph, model.fbank, model.config, waveform, num_samples)
-    patch_vectors = add_backbone(graph, model, grid)
+    patch_vectors = add_backbone(arithmetic, model, grid)
     _add_embeddings(graph, model, grid, patch_vectors)
     if model.predictor is None:
         _add_no_logits(graph)
     else:
-        _add_logits(graph, model.predictor, grid)
+        _add_logits(arithmetic.outer, model.predictor, grid)
     dim, labels = model.config.dim, model.num_labels
     graph.output("clip_logits", FLOAT, ["batch", labels])
     graph.output("clip_embedding", FLOAT, ["batch", dim])
@@ -49,12 +51,19 @@ def _add_embeddings(graph: GraphBuilder, model: Beats, grid: PatchGrid, patch_ve
     graph.node("Div", total, grid.num_rows, name="clip_embedding")
 
 
-def _add_logits(graph: GraphBuilder, predictor: nn.Linear, grid: PatchGrid) -> None:
-    weight, bias = "predictor.weight", "predictor.bias"
-    logits = add_linear(graph, "predictor", predictor, "row_embeddings")
-    graph.node("Mul", logits, grid.row_valid, name="row_logits")
-    product = graph.node("MatMul", "clip_embedding", weight, name="predictor.clip_product")
-    graph.node("Add", product, bias, name="clip_logits")
+def _add_logits(arithmetic: Arithmetic, predictor: nn.Linear, grid: PatchGrid) -> None:
+    """Add logits of rows and clip: the mean of the rows' is that of the rows' mean."""
+    graph = arithmetic.graph
+    weight = arithmetic.constant("predictor.weight", to_numpy(predictor.weight).T)
+    bias = graph.constant("predictor.bias", to_numpy(predictor.bias))
+
+    def logits(embeddings: str, name: str) -> str:
+        product = graph.node("MatMul", arithmetic.narrow(embeddings), weight)
+        return graph.node("Add", arithmetic.wide(product), bias, name=name)
+
+    rows = logits("row_embeddings", "predictor.rows")
+    graph.node("Mul", rows, grid.row_valid, name="row_logits")
+    logits("clip_embedding", "clip_logits")
 
 
 def _add_no_logits(graph: GraphBuilder) -> None:

@@ -13,6 +13,7 @@ IR_VERSION = 10
 MICROSOFT = "com.microsoft"
 
 FLOAT = TensorProto.FLOAT
+FLOAT16 = TensorProto.FLOAT16
 INT32 = TensorProto.INT32
 INT64 = TensorProto.INT64
 
@@ -65,6 +66,10 @@ class GraphBuilder:
         name = name or f"{operator}_{len(self._nodes)}"
         self._add(operator, inputs, [name], name, domain, attributes)
         return name
+
+    def nodes(self, operator: str, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """Add a node with several outputs, each under its own name."""
+        self._add(operator, inputs, outputs, f"{operator}_{len(self._nodes)}", "", {})
 
     def split(self, x: str, count: int, *, axis: int, name: str) -> list[str]:
         """Add a Split into equal parts."""

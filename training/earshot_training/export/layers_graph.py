@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from earshot_training.export.arithmetic import Arithmetic
 from earshot_training.export.graph import MICROSOFT, GraphBuilder
 
 
@@ -13,16 +14,11 @@ def to_numpy(tensor: Tensor) -> NDArray[np.float32]:
     return values
 
 
-def add_linear(
-    graph: GraphBuilder, name: str, layer: nn.Linear, x: str, *, scale: float = 1.0
-) -> str:
-    """(..., in) -> (..., out), times `scale`, which is folded into weight and bias."""
-    weight = graph.constant(f"{name}.weight", to_numpy(layer.weight * scale).T)
-    product = graph.node("MatMul", x, weight, name=f"{name}.product")
-    if layer.bias is None:
-        return product
-    bias = graph.constant(f"{name}.bias", to_numpy(layer.bias * scale))
-    return graph.node("Add", product, bias, name=f"{name}.sum")
+def add_linear(arithmetic: Arithmetic, name: str, layer: nn.Linear, x: str) -> str:
+    """(..., in) -> (..., out), float32 to float32."""
+    bias = None if layer.bias is None else to_numpy(layer.bias)
+    operand = arithmetic.operand(arithmetic.narrow(x))
+    return arithmetic.wide(arithmetic.product(name, operand, to_numpy(layer.weight).T, bias))
 
 
 def add_layer_norm(

@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 from torch import nn
 
+from earshot_training.export.arithmetic import Float32
 from earshot_training.export.backbone_graph import add_backbone
 from earshot_training.export.front_graph import PatchGrid, add_front
 from earshot_training.export.graph import FLOAT, INT64, GraphBuilder
@@ -27,7 +28,7 @@ def create_tokenizer_graph(tokenizer: DistilledTokenizer) -> onnx.ModelProto:
     waveform = graph.input("waveform", FLOAT, ["batch", "samples"])
     num_samples = graph.input("num_samples", INT64, ["batch"])
     grid = add_front(graph, encoder.fbank, encoder.config, waveform, num_samples)
-    vectors = _add_head(graph, tokenizer.head, add_backbone(graph, encoder, grid))
+    vectors = _add_head(graph, tokenizer.head, add_backbone(Float32(graph), encoder, grid))
     token_ids = _add_nearest(graph, tokenizer.codebook, vectors)
     _add_tokens(graph, grid, token_ids, tokenizer.bands)
     graph.output("tokens", INT64, ["batch", "rows", tokenizer.bands])
@@ -39,8 +40,8 @@ def _add_head(graph: GraphBuilder, head: nn.Sequential, patch_vectors: str) -> s
     first, last = head[0], head[2]
     assert isinstance(first, nn.Linear)
     assert isinstance(last, nn.Linear)
-    hidden = graph.node("Tanh", add_linear(graph, "head.0", first, patch_vectors))
-    vectors = add_linear(graph, "head.2", last, hidden)
+    hidden = graph.node("Tanh", add_linear(Float32(graph), "head.0", first, patch_vectors))
+    vectors = add_linear(Float32(graph), "head.2", last, hidden)
     norm = graph.node("ReduceL2", vectors, graph.integers(-1), keepdims=1)
     return graph.node("Div", vectors, graph.node("Max", norm, graph.floats(LEAST_NORM)))
 
