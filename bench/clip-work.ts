@@ -30,7 +30,9 @@ const CONV_POS_KERNEL = 128;
 const CONV_POS_GROUPS = 16;
 const LABELS = 527;
 
-const PROJECTION_WEIGHTS = 4 * DIM ** 2 + 2 * DIM * FFN_DIM;
+/** As wide as the graphs of a precision make the hidden layer: float32 has it padded. */
+const MATRIX_FFN_DIM = { fp32: FFN_DIM + 16, int8: FFN_DIM } as const;
+const MATRIX_PATCHES = 496;
 
 /**
  * Work of the matrix products and convolutions of the base model.
@@ -50,14 +52,18 @@ export function clipWork(numSamples: number): ClipWork {
   const attention = 2 * LAYERS * patches ** 2 * DIM;
   const predictor = rows * DIM * LABELS;
   return {
-    projections: LAYERS * matrixWork(patches),
+    projections: LAYERS * projectionWork(patches, FFN_DIM),
     others: 2 * (fbank + embed + positions + attention + predictor),
   };
 }
 
-/** Of the projections of one layer, and of one run of the matrix graphs, which have 496 patches. */
-export function matrixWork(patches = 496): number {
-  return 2 * patches * PROJECTION_WEIGHTS;
+/** Of one run of the matrix graph of a precision: the projections of one layer for 10 s. */
+export function matrixWork(precision: BenchedPrecision): number {
+  return projectionWork(MATRIX_PATCHES, MATRIX_FFN_DIM[precision]);
+}
+
+function projectionWork(patches: number, ffnDim: number): number {
+  return 2 * patches * (4 * DIM ** 2 + 2 * DIM * ffnDim);
 }
 
 /** Least seconds of one core for a clip, if it were nothing but products at the measured rates. */

@@ -42,10 +42,7 @@ export const contenderName = {
 
 /** Shares of the limit, of HTTP and of length, in both precisions. */
 export function coreFigures(turns: Turns): Figure[] {
-  const int8Speed = ratios(
-    of(turns, contenderName.matrix('fp32')),
-    of(turns, contenderName.matrix('int8')),
-  );
+  const rates = ratesByRound(turns);
   return [
     ...PRECISIONS.map((precision) => ({
       key: `limit-${precision}`,
@@ -63,7 +60,7 @@ export function coreFigures(turns: Turns): Figure[] {
     {
       key: 'matrix-int8-over-fp32',
       title: 'products alone, int8: times as fast as float32',
-      ...int8Speed,
+      ...summarise(rates.map(({ fp32, int8 }) => int8 / fp32)),
     },
   ];
 }
@@ -139,8 +136,8 @@ function shareOfLimit(turns: Turns, name: string, precision: BenchedPrecision): 
 function ratesByRound(turns: Turns): MatrixRates[] {
   const int8 = of(turns, contenderName.matrix('int8'));
   return of(turns, contenderName.matrix('fp32')).map((seconds, round) => ({
-    fp32: matrixWork() / seconds,
-    int8: matrixWork() / (int8[round] ?? Number.NaN),
+    fp32: matrixWork('fp32') / seconds,
+    int8: matrixWork('int8') / (int8[round] ?? Number.NaN),
   }));
 }
 

@@ -1,9 +1,10 @@
 """Writes the yardsticks of the benchmark: the projections of one base layer, in float32 and int8.
 
 `python make_matrix_graphs.py OUT` writes matrix.fp32.onnx and matrix.int8.onnx: four products of
-(496, 768) and (768, 768), one with (768, 3072) and one of (496, 3072) with (3072, 768). Weights
-are constants, so that the runtime packs them as it packs a model's. Outputs are one row of each
-product: all of it is computed, little is handed over.
+(496, 768) and (768, 768), one with (768, F) and one of (496, F) with (F, 768). F is the width of
+the hidden layer as the model's graph of that precision has it. Weights are constants, so that the
+runtime packs them as it packs a model's. Outputs are one row of each product: all of it is
+computed, little is handed over.
 """
 
 import sys
@@ -14,10 +15,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from earshot_training.export.arithmetic import Precision, create_arithmetic
 from earshot_training.export.graph import FLOAT, GraphBuilder
 
 PATCHES, DIM, FFN_DIM = 496, 768, 3072
-WEIGHT_SHAPES = 4 * [(DIM, DIM)] + [(DIM, FFN_DIM), (FFN_DIM, DIM)]
+MEASURED: tuple[Precision, ...] = ("fp32", "int8")
 ZERO_POINT = 128
 
 
@@ -25,21 +27,22 @@ def main() -> None:
     """Write both graphs."""
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    for precision in ("fp32", "int8"):
+    for precision in MEASURED:
         onnx.save(build(precision), str(out / f"matrix.{precision}.onnx"))
 
 
-def build(precision: str) -> onnx.ModelProto:
+def build(precision: Precision) -> onnx.ModelProto:
     """Add six products of a precision, none of which waits for another."""
     graph = GraphBuilder()
     is_float = precision == "fp32"
     element_type = FLOAT if is_float else TensorProto.UINT8
+    hidden = FFN_DIM + create_arithmetic(graph, precision).inner_columns(FFN_DIM)
     inputs = {
-        width: graph.input(f"x{width}", element_type, [PATCHES, width]) for width in (DIM, FFN_DIM)
+        width: graph.input(f"x{width}", element_type, [PATCHES, width]) for width in (DIM, hidden)
     }
     zero_point = graph.constant("zero_point", np.asarray(ZERO_POINT, dtype=np.uint8))
     random = np.random.default_rng(0)
-    for number, shape in enumerate(WEIGHT_SHAPES):
+    for number, shape in enumerate(4 * [(DIM, DIM)] + [(DIM, hidden), (hidden, DIM)]):
         weight = graph.constant(f"weight.{number}", draw_weight(random, shape, precision))
         x = inputs[shape[0]]
         product = (
@@ -60,7 +63,7 @@ def build(precision: str) -> onnx.ModelProto:
 
 
 def draw_weight(
-    random: np.random.Generator, shape: tuple[int, int], precision: str
+    random: np.random.Generator, shape: tuple[int, int], precision: Precision
 ) -> NDArray[np.generic]:
     """Draw a weight of a precision."""
     if precision == "fp32":
