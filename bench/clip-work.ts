@@ -48,13 +48,25 @@ export function clipWork(numSamples: number): ClipWork {
   const patches = rows * (MEL_BINS / PATCH_SIDE);
   const fbank = frames * (FBANK_KERNELS * FRAME_LENGTH + SPECTRUM_BINS * MEL_BINS);
   const embed = patches * (PATCH_SIDE ** 2 + DIM) * PATCH_DIM;
-  const positions = (patches * DIM ** 2 * CONV_POS_KERNEL) / CONV_POS_GROUPS;
   const attention = 2 * LAYERS * patches ** 2 * DIM;
   const predictor = rows * DIM * LABELS;
   return {
     projections: LAYERS * projectionWork(patches, FFN_DIM),
-    others: 2 * (fbank + embed + positions + attention + predictor),
+    others: 2 * (fbank + embed + positionWork(patches) + attention + predictor),
   };
+}
+
+/**
+ * Multiply-adds of the position convolution through the spectrum, as the graphs have it: a sixth of what they are
+ * directly. Windows of two kernels go there and back by products with fixed matrices, and between them each
+ * frequency of each group is one product.
+ */
+function positionWork(patches: number): number {
+  const windows = Math.ceil(patches / CONV_POS_KERNEL);
+  const rows = 2 * (CONV_POS_KERNEL + 1);
+  const channels = DIM / CONV_POS_GROUPS;
+  const thereAndBack = rows * (2 * CONV_POS_KERNEL + CONV_POS_KERNEL) * windows * DIM;
+  return thereAndBack + rows * windows * CONV_POS_GROUPS * channels * 2 * channels;
 }
 
 /** Of one run of the matrix graph of a precision: the projections of one layer for 10 s. */

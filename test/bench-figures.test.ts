@@ -57,10 +57,10 @@ describe('how figures are made', () => {
     expect(calls.slice(0, 3)).toEqual(['products', 'session', 'products']);
   });
 
-  test('a clip of base size is 84 GFLOP of projections and 15 of all else', () => {
+  test('a clip of base size is 84 GFLOP of projections and 11 of all else', () => {
     const { projections, others } = clipWork(160_000);
     expect(projections / 1e9).toBeCloseTo(84.3, 1);
-    expect(others / 1e9).toBeCloseTo(14.9, 1);
+    expect(others / 1e9).toBeCloseTo(10.9, 1);
     expect(projections).toBe(12 * matrixWork('int8'));
   });
 
