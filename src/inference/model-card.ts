@@ -36,6 +36,26 @@ export interface GraphFile extends CheckedFile {
   readonly externalData: CheckedFile | null;
 }
 
+/** How an encoder graph answered beside the float32 one, on labelled clips. */
+interface PrecisionGate {
+  readonly passed: boolean;
+  readonly clips: number;
+  readonly clipsSha256: string;
+  readonly folds: readonly number[];
+  /** Share of the clips whose highest trained label is the same. */
+  readonly top1Agreement: number;
+  readonly meanAbsoluteScoreDifference: number;
+  /** Mean average precision less that of float32, as a share: 0.003 is 0.3 points. */
+  readonly mapChange: number;
+  /** Accuracy less that of float32; null where the clips have no class. */
+  readonly accuracyChange: number | null;
+}
+
+interface EncoderGraphFile extends GraphFile {
+  /** Null where nothing was measured: for float32 itself, and for graphs exported ungated. */
+  readonly gate: PrecisionGate | null;
+}
+
 /** A model's `model.json`, checked and frozen. */
 export interface ModelCard {
   readonly name: string;
@@ -52,8 +72,8 @@ export interface ModelCard {
   readonly rowsPerSecond: number;
   readonly tokens: { readonly codebookSize: number; readonly bands: number } | null;
   readonly graphs: {
-    readonly encoder: Readonly<Partial<Record<Precision, GraphFile>>> & {
-      readonly fp32: GraphFile;
+    readonly encoder: Readonly<Partial<Record<Precision, EncoderGraphFile>>> & {
+      readonly fp32: EncoderGraphFile;
     };
     readonly tokenizer: { readonly fp32: GraphFile } | null;
   };
@@ -69,9 +89,38 @@ const checkedFile = {
   bytes: z.int().positive(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits'),
 };
+const graphKeys = { ...checkedFile, external_data: z.strictObject(checkedFile).optional() };
 const graphFile = z
-  .strictObject({ ...checkedFile, external_data: z.strictObject(checkedFile).optional() })
+  .strictObject(graphKeys)
   .transform(({ external_data, ...file }) => ({ ...file, externalData: external_data ?? null }));
+
+const change = z.number().min(-1).max(1);
+const gate = z
+  .strictObject({
+    passed: z.boolean(),
+    clips: z.int().positive(),
+    clips_sha256: checkedFile.sha256,
+    folds: z.array(z.int()),
+    top1_agreement: z.number().min(0).max(1),
+    mean_absolute_score_difference: z.number().min(0).max(1),
+    map_change: change,
+    accuracy_change: change.nullable(),
+  })
+  .transform(({ passed, clips, folds, ...figures }) => ({
+    ...{ passed, clips, folds },
+    clipsSha256: figures.clips_sha256,
+    top1Agreement: figures.top1_agreement,
+    meanAbsoluteScoreDifference: figures.mean_absolute_score_difference,
+    mapChange: figures.map_change,
+    accuracyChange: figures.accuracy_change,
+  }));
+const smallerGraphFile = z
+  .strictObject({ ...graphKeys, gate: gate.optional() })
+  .transform(({ external_data, gate, ...file }) => ({
+    ...file,
+    externalData: external_data ?? null,
+    gate: gate ?? null,
+  }));
 
 const label = z
   .strictObject({
@@ -116,8 +165,8 @@ const wireCard = z.strictObject({
   graphs: z.strictObject({
     encoder: z.strictObject({
       fp32: graphFile,
-      int8: graphFile.optional(),
-      fp16: graphFile.optional(),
+      int8: smallerGraphFile.optional(),
+      fp16: smallerGraphFile.optional(),
     }),
     tokenizer: z.strictObject({ fp32: graphFile }).optional(),
   }),
@@ -209,7 +258,11 @@ function toModelCard(wire: WireCard): ModelCard {
     rowsPerSecond: wire.rows.per_second,
     tokens: wire.tokens && { codebookSize: wire.tokens.codebook_size, bands: wire.tokens.bands },
     graphs: {
-      encoder: { fp32, ...(int8 && { int8 }), ...(fp16 && { fp16 }) },
+      encoder: {
+        fp32: { ...fp32, gate: null },
+        ...(int8 && { int8 }),
+        ...(fp16 && { fp16 }),
+      },
       tokenizer: wire.graphs.tokenizer ?? null,
     },
   };

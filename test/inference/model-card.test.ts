@@ -22,10 +22,63 @@ describe('loadModelCard', () => {
       const { class_index: classIndex, average_precision: averagePrecision, ...same } = label;
       expect(card.labels[i]).toEqual({ ...same, classIndex, averagePrecision });
     }
-    expect(card.graphs.encoder.fp32).toEqual({ ...wire.graphs.encoder.fp32, externalData: null });
+    expect(card.graphs.encoder.fp32).toEqual({
+      ...wire.graphs.encoder.fp32,
+      externalData: null,
+      gate: null,
+    });
     expect(card.graphs.tokenizer).toBeNull();
     expect(card.training).toEqual(wire.training);
     expect(card.evaluation).toEqual(wire.evaluation);
+  });
+
+  const gate = {
+    passed: true,
+    clips: 400,
+    clips_sha256: '0'.repeat(64),
+    folds: [4],
+    top1_agreement: 0.9975,
+    mean_absolute_score_difference: 0.0004,
+    map_change: -0.0002,
+    accuracy_change: null as number | null,
+  };
+
+  it('reads how a smaller precision passed its gate, and that one has met none', async () => {
+    await using copy = await TinyCopy.create();
+    await copy.editCard(({ graphs: { encoder } }) => {
+      Object.assign(encoder, { int8: { ...encoder.fp32, gate }, fp16: encoder.fp32 });
+    });
+    const { encoder } = (await loadModelCard(copy.folder)).graphs;
+    expect(encoder.int8?.gate).toEqual({
+      passed: true,
+      clips: 400,
+      clipsSha256: '0'.repeat(64),
+      folds: [4],
+      top1Agreement: 0.9975,
+      meanAbsoluteScoreDifference: 0.0004,
+      mapChange: -0.0002,
+      accuracyChange: null,
+    });
+    expect(encoder.fp16?.gate).toBeNull();
+  });
+
+  it.each([
+    ['without its verdict', { ...gate, passed: undefined }, /int8\.gate\.passed: /],
+    ['of no clips', { ...gate, clips: 0 }, /int8\.gate\.clips: .*got 0/],
+    ['with a share above 1', { ...gate, top1_agreement: 99 }, /top1_agreement: .*got 99/],
+    ['with an unknown key', { ...gate, note: '' }, /int8\.gate: .*"note"/],
+  ])('refuses a gate %s', async (_name, spoilt, message) => {
+    await using copy = await TinyCopy.create();
+    await copy.editCard(({ graphs: { encoder } }) => {
+      Object.assign(encoder, { int8: { ...encoder.fp32, gate: spoilt } });
+    });
+    await expect(loadModelCard(copy.folder)).rejects.toThrow(message);
+  });
+
+  it('refuses a gate of fp32, which is what others are judged by', async () => {
+    await using copy = await TinyCopy.create();
+    await copy.editCard(({ graphs }) => Object.assign(graphs.encoder.fp32, { gate }));
+    await expect(loadModelCard(copy.folder)).rejects.toThrow(/encoder\.fp32: .*"gate"/);
   });
 
   it('is frozen to the last label', async () => {

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from bench.import_base import BASE
-from earshot_training.export.model_folder import PRECISIONS, write_model_folder
+from earshot_training.export.encoder_files import Precisions, parse_precisions
+from earshot_training.export.model_folder import write_model_folder
 from earshot_training.model.released import load_released_encoder
 from tests.made_checkpoints import made_encoder, save
 
@@ -22,13 +23,7 @@ def main() -> None:
     """Make a checkpoint, then the folder of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER/NAME")
-    parser.add_argument(
-        "--precisions",
-        type=lambda text: tuple(text.split(",")),
-        default=PRECISIONS,
-        metavar="P[,P]",
-        help=f"of {', '.join(PRECISIONS)}",
-    )
+    parser.add_argument("--precisions", default="fp32", metavar="P[,P]")
     parser.add_argument("--seed", type=int, default=0, help="of the weights")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
     options = parser.parse_args()
@@ -43,7 +38,7 @@ def main() -> None:
         revision=f"seed-{options.seed}",
         license="MIT",
         description="BEATs of the released size with random weights: for measurements of speed",
-        precisions=options.precisions,
+        precisions=Precisions(names=parse_precisions(options.precisions), ungated=True),
         overwrite=options.overwrite,
     )
     for path in sorted(options.out.iterdir()):

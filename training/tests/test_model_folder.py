@@ -13,7 +13,8 @@ import torch
 from earshot_training.cli import main
 from earshot_training.config import FbankStatistics
 from earshot_training.errors import UserError
-from earshot_training.export import model_folder
+from earshot_training.export import encoder_files
+from earshot_training.export.encoder_files import Precisions
 from earshot_training.export.encoder_graph import OUTPUTS, create_encoder_graph
 from earshot_training.export.model_folder import write_model_folder
 from earshot_training.export.parity import (
@@ -122,7 +123,9 @@ def test_a_graph_that_differs_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tiny_artefact(seed=9).model
-    monkeypatch.setattr(model_folder, "create_encoder_graph", lambda _: create_encoder_graph(other))
+    monkeypatch.setattr(
+        encoder_files, "create_encoder_graph", lambda _: create_encoder_graph(other)
+    )
     with pytest.raises(ParityError, match=r"within 0\.0001 of PyTorch"):
         export(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
@@ -132,7 +135,18 @@ def test_a_graph_that_differs_leaves_no_folder(
     ("artefact", "changed", "message"),
     [
         (None, {"name": "Tiny Model"}, "Expected a name of a-z.* got 'Tiny Model'"),
-        (None, {"precisions": ("fp32", "int8")}, r"Expected precisions \('fp32',\), got"),
+        (
+            None,
+            {"precisions": Precisions(names=("fp32", "int8"))},
+            "Expected labelled clips to judge int8 by",
+        ),
+        (
+            dataclasses.replace(
+                tiny_artefact(), model=Beats(TINY_CONFIG), labels=None, activation=None
+            ),
+            {"precisions": Precisions(names=("fp32", "fp16"))},
+            "Expected a model with labels to judge fp16 by",
+        ),
         (
             dataclasses.replace(
                 tiny_artefact(),

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from earshot_training.commands.options import SubCommands
+from earshot_training.commands.precision_options import add_precision_options, chosen_precisions
 from earshot_training.compare.table import TABLE_FILE
-from earshot_training.export.model_folder import PRECISIONS, write_model_folder
+from earshot_training.export.model_folder import write_model_folder
 from earshot_training.json_file import read_json
 from earshot_training.model.artefact import load_artefact
 from earshot_training.tokenizer.artefact import load_tokenizer
@@ -24,13 +25,7 @@ def add_parser(commands: SubCommands) -> None:
     parser.add_argument("--revision", default="1")
     parser.add_argument("--license", required=True, help="of the weights, as an SPDX identifier")
     parser.add_argument("--description", required=True)
-    parser.add_argument(
-        "--precisions",
-        type=lambda text: tuple(text.split(",")),
-        default=PRECISIONS,
-        metavar="P[,P]",
-        help=f"of {', '.join(PRECISIONS)}",
-    )
+    add_precision_options(parser)
     parser.add_argument(
         "--comparison",
         type=Path,
@@ -56,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         license=options.license,
         description=options.description,
         tokenizer=tokenizer,
-        precisions=options.precisions,
+        precisions=chosen_precisions(options),
         overwrite=options.overwrite,
     )
     difference = max(*parity.encoder.alone.values(), *parity.encoder.batch.values())

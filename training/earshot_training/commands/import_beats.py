@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from earshot_training.commands.options import SubCommands
-from earshot_training.export.model_folder import PRECISIONS, write_model_folder
+from earshot_training.commands.precision_options import add_precision_options, chosen_precisions
+from earshot_training.export.model_folder import write_model_folder
 from earshot_training.model.artefact import Artefact
 from earshot_training.model.released import load_released_encoder
 from earshot_training.tokenizer.released import load_released_tokenizer
@@ -26,13 +27,7 @@ def add_parser(commands: SubCommands) -> None:
         help="of the weights, as an SPDX identifier; default: MIT, that of the released project",
     )
     parser.add_argument("--description", help="default: what the files are")
-    parser.add_argument(
-        "--precisions",
-        type=lambda text: tuple(text.split(",")),
-        default=PRECISIONS,
-        metavar="P[,P]",
-        help=f"of {', '.join(PRECISIONS)}",
-    )
+    add_precision_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
     parser.set_defaults(run=run)
 
@@ -49,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         license=options.license,
         description=options.description or _description(artefact, options.checkpoint),
         tokenizer=tokenizer,
-        precisions=options.precisions,
+        precisions=chosen_precisions(options),
         overwrite=options.overwrite,
     )
     difference = max(*parity.encoder.alone.values(), *parity.encoder.batch.values())

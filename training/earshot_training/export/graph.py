@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 18
-# Read by every runtime that knows opset 18.
-IR_VERSION = 10
+# With the Attention operator; its first runtimes read this IR.
+ATTENTION_OPSET = 23
+IR_VERSIONS = {OPSET: 10, ATTENTION_OPSET: 11}
 MICROSOFT = "com.microsoft"
 
 FLOAT = TensorProto.FLOAT
@@ -24,7 +25,8 @@ Dims = Sequence[int | str]
 class GraphBuilder:
     """Collects nodes and constants; values are named by strings, as in ONNX."""
 
-    def __init__(self) -> None:
+    def __init__(self, opset: int = OPSET) -> None:
+        self._opset = opset
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -86,8 +88,8 @@ class GraphBuilder:
             graph,
             producer_name="earshot",
             doc_string=description,
-            ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)],
+            ir_version=IR_VERSIONS[self._opset],
+            opset_imports=[helper.make_opsetid("", self._opset), helper.make_opsetid(MICROSOFT, 1)],
         )
         onnx.checker.check_model(model)
         return model

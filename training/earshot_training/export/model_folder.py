@@ -11,9 +11,13 @@ from earshot_training.audio.fbank import FRAME_LENGTH, FRAME_SHIFT, PATCH_FRAMES
 from earshot_training.config import to_dict
 from earshot_training.errors import UserError
 from earshot_training.export.checksums import write_checksums
-from earshot_training.export.encoder_graph import create_encoder_graph
+from earshot_training.export.encoder_files import (
+    Precisions,
+    assert_can_be_judged,
+    write_encoder_files,
+)
 from earshot_training.export.graph_file import write_graph
-from earshot_training.export.parity import Parity, Waveform, assert_parity, noise_waveforms
+from earshot_training.export.parity import Parity, Waveform, noise_waveforms
 from earshot_training.export.readme import CARD_FILE, write_readme
 from earshot_training.export.token_parity import TokenParity, assert_token_parity
 from earshot_training.export.tokenizer_graph import create_tokenizer_graph
@@ -21,7 +25,6 @@ from earshot_training.model.artefact import Artefact
 from earshot_training.tokenizer.artefact import TokenizerArtefact
 
 SCHEMA_VERSION = 1
-PRECISIONS = ("fp32",)
 WINDOW_SECONDS = 10
 MIN_SAMPLES = FRAME_LENGTH + (PATCH_FRAMES - 1) * FRAME_SHIFT
 ROWS_PER_SECOND = SAMPLE_RATE / (PATCH_FRAMES * FRAME_SHIFT)
@@ -43,7 +46,7 @@ def write_model_folder(
     license: str,  # noqa: A002 (the name in model.json)
     description: str,
     tokenizer: TokenizerArtefact | None = None,
-    precisions: Sequence[str] = PRECISIONS,
+    precisions: Precisions | None = None,
     overwrite: bool = False,
     parity_waveforms: Sequence[Waveform] | None = None,
 ) -> FolderParity:
@@ -52,17 +55,17 @@ def write_model_folder(
     A model that was not fine-tuned has an empty list of labels and gives embeddings only. Before
     the folder is put in place, the graphs' outputs are compared with PyTorch's on
     `parity_waveforms` (16 kHz, at least 2800 samples; bursts of noise if not given); a difference
-    above 1e-4 is a ParityError. Returns the differences. Float32 is the only precision yet.
+    above 1e-4 is a ParityError. Precisions beside float32 have to pass the gate
+    (`precision_gate`) on labelled clips. Returns the differences of float32.
     """
-    _assert_exportable(artefact, tokenizer, name, precisions)
+    precisions = precisions or Precisions()
+    _assert_exportable(artefact, tokenizer, name)
+    assert_can_be_judged(artefact, precisions)
     waveforms = parity_waveforms or noise_waveforms()
     with atomic_folder(out, overwrite=overwrite) as fresh:
-        encoder_path, tokenizer_path = fresh / "encoder.fp32.onnx", fresh / "tokenizer.fp32.onnx"
-        graphs = {
-            "encoder": {"fp32": write_graph(encoder_path, create_encoder_graph(artefact.model))}
-        }
-        encoder_parity = assert_parity(artefact.model, encoder_path, waveforms)
-        tokenizer_parity = None
+        encoder = write_encoder_files(fresh, artefact, precisions, waveforms)
+        graphs = {"encoder": encoder.entries}
+        tokenizer_path, tokenizer_parity = fresh / "tokenizer.fp32.onnx", None
         if tokenizer is not None:
             graph = create_tokenizer_graph(tokenizer.tokenizer)
             graphs["tokenizer"] = {"fp32": write_graph(tokenizer_path, graph)}
@@ -77,7 +80,7 @@ def write_model_folder(
         (fresh / CARD_FILE).write_text(text, encoding="utf-8")
         write_readme(fresh)
         write_checksums(fresh)
-    return FolderParity(encoder_parity, tokenizer_parity)
+    return FolderParity(encoder.parity, tokenizer_parity)
 
 
 def _card(
@@ -116,7 +119,6 @@ def _assert_exportable(
     artefact: Artefact,
     tokenizer: TokenizerArtefact | None,
     name: str,
-    precisions: Sequence[str],
 ) -> None:
     encoders = [artefact.model] + ([] if tokenizer is None else [tokenizer.tokenizer.encoder])
     for encoder in encoders:
@@ -132,8 +134,6 @@ def _assert_exportable(
             )
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
         raise UserError(f"Expected a name of a-z, 0-9, '.', '_' and '-', got {name!r}")
-    if tuple(precisions) != PRECISIONS:
-        raise UserError(f"Expected precisions {PRECISIONS}, got {tuple(precisions)}")
 
 
 def _label_entries(artefact: Artefact) -> list[dict[str, Any]]:

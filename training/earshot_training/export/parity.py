@@ -72,6 +72,15 @@ def measure_parity(model: Beats, graph: Graph, waveforms: Sequence[Waveform]) ->
     return Parity(_differences(expected, alone), _differences(expected, batch))
 
 
+def assert_finite(graph: Graph, waveforms: Sequence[Waveform]) -> None:
+    """Run each waveform alone; an output that is not all numbers is a ParityError."""
+    session = create_session(graph)
+    for waveform in waveforms:
+        for name, values in _run_graph(session, [waveform])[0].items():
+            if not np.isfinite(values).all():
+                raise ParityError(f"Expected numbers in {name}, got some that are not finite")
+
+
 def create_session(graph: Graph) -> onnxruntime.InferenceSession:
     """Open a graph, or the file of one, on the CPU with one thread."""
     options = onnxruntime.SessionOptions()

@@ -12,6 +12,7 @@ from typing import Any
 from earshot_training.errors import UserError
 from earshot_training.export.readme_history import history_lines
 from earshot_training.export.readme_labels import data_lines, label_lines
+from earshot_training.export.readme_precisions import precision_lines
 from earshot_training.export.readme_scores import calibration_lines, score_lines
 
 CARD_FILE = "model.json"
@@ -47,6 +48,7 @@ def readme_text(card: Card) -> str:
         "Scores": score_lines(card),
         "Calibration": calibration_lines(card),
         "How it was made": history_lines(card),
+        "Precisions": precision_lines(card),
         "Files": _file_lines(card),
     }
     lines = [f"# {card['name']}", "", card["description"], ""]
