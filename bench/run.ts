@@ -48,7 +48,7 @@ function keep(found: Partial<BenchResults>): void {
 function readOptions() {
   const { values } = parseArgs({
     options: {
-      rounds: { type: 'string', default: '7' },
+      rounds: { type: 'string', default: '5' },
       only: { type: 'string', default: 'core,rivals,cores,training' },
       out: { type: 'string' },
     },

@@ -181,6 +181,8 @@ def create_tokenizer(
         DistilledTokenizerConfig(encoder=config.encoder, codebook=codebook),
         statistics=config.fbank,
     )
+    codes = torch.randn(codebook.codebook_size, codebook.codebook_dim)
+    distilled.codebook.start(codes, seed=config.seed, rounds=1)
     return distilled.to(device).eval()
 
 
