@@ -13,6 +13,7 @@ import torch
 from bench.import_base import BASE
 from earshot_training.export.encoder_files import Precisions, parse_precisions
 from earshot_training.export.model_folder import write_model_folder
+from earshot_training.model.artefact import Artefact
 from earshot_training.model.released import load_released_encoder
 from tests.made_checkpoints import made_encoder, save
 
@@ -28,12 +29,9 @@ def main() -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as scratch:
-        checkpoint = made_encoder(BASE, num_labels=NUM_LABELS, seed=options.seed)
-        artefact = load_released_encoder(save(checkpoint, Path(scratch) / "random.pt"))
     write_model_folder(
         options.out,
-        artefact,
+        random_base(options.seed),
         name=options.out.name,
         revision=f"seed-{options.seed}",
         license="MIT",
@@ -43,6 +41,13 @@ def main() -> None:
     )
     for path in sorted(options.out.iterdir()):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+def random_base(seed: int = 0) -> Artefact:
+    """Draw the model, by way of a checkpoint in the released format."""
+    checkpoint = made_encoder(BASE, num_labels=NUM_LABELS, seed=seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        return load_released_encoder(save(checkpoint, Path(scratch) / "random.pt"))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def test_has_no_node_that_asks_for_a_shape() -> None:
     graph = create_encoder_graph(finetuned_model()).graph
     operators = {node.op_type for node in graph.node}
     assert not operators & {"Shape", "Size", "NonZero", "ConstantOfShape", "Range", "Loop", "If"}
-    assert sum(node.op_type == "MultiHeadAttention" for node in graph.node) == 2
+    assert sum(node.op_type == "Attention" for node in graph.node) == 2
 
 
 def test_inputs_and_outputs_are_those_of_the_contract() -> None:

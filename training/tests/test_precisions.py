@@ -11,7 +11,13 @@ import torch
 
 from earshot_training.errors import UserError
 from earshot_training.export import attention_graph, graph_file
-from earshot_training.export.arithmetic import Float16, Float32, Precision, quantise_channels
+from earshot_training.export.arithmetic import (
+    PRECISIONS,
+    Float16,
+    Float32,
+    Precision,
+    quantise_channels,
+)
 from earshot_training.export.encoder_files import parse_precisions
 from earshot_training.export.encoder_graph import OUTPUTS, create_encoder_graph
 from earshot_training.export.graph import GraphBuilder
@@ -21,6 +27,15 @@ from earshot_training.model.beats import Beats
 from tests.goldens import cases, finetuned_model
 
 CLIPS = ("clip_5s_a", "clip_1s", "clip_3s_odd")
+
+
+def test_cuda_gets_the_attention_that_it_has_fused_kernels_for() -> None:
+    attention = {"Attention", "MultiHeadAttention"}
+    found = {}
+    for precision in PRECISIONS:
+        nodes = create_encoder_graph(finetuned_model(), precision).graph.node
+        found[precision] = attention & {node.op_type for node in nodes}
+    assert found == {"fp32": {"Attention"}, "int8": {"Attention"}, "fp16": {"MultiHeadAttention"}}
 
 
 @cache
@@ -79,9 +94,9 @@ def test_an_int8_clip_answers_the_same_alone_and_moves_in_a_batch() -> None:
     assert moved > 1e-4
 
 
-def padding_error(model: Beats) -> float:
-    """How far padding moves an int8 answer: a second of sound beside five."""
-    opened = create_session(create_encoder_graph(model, "int8"))
+def padding_error(model: Beats, precision: Precision) -> float:
+    """How far padding moves an answer: a second of sound beside five."""
+    opened = create_session(create_encoder_graph(model, precision))
     short, long = real_waveforms()[1], real_waveforms()[0]
     batch, num_samples = pad_waveforms([short, long])
     alone = {"waveform": short[None], "num_samples": num_samples[:1]}
@@ -92,14 +107,17 @@ def padding_error(model: Beats) -> float:
 
 # 1 is where training starts; at -2 a gate may be below zero, and the mask cannot go through it.
 @pytest.mark.parametrize("gate_scale", [1.0, -2.0])
-def test_padding_is_masked_in_int8(gate_scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("precision", "most"), [("fp32", 1e-5), ("int8", 0.03)])
+def test_padding_is_masked(
+    precision: Precision, most: float, gate_scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = copy.deepcopy(finetuned_model())
     for layer in model.encoder.layers:
         torch.nn.init.constant_(layer.attention.gate_scale, gate_scale)
-    error = padding_error(model)
-    assert error < 0.03
+    error = padding_error(model, precision)
+    assert error < most
     monkeypatch.setattr(attention_graph, "MASKED_SCORE", 0.0)
-    assert padding_error(model) > 5 * error
+    assert padding_error(model, precision) > 5 * most
 
 
 def test_rows_past_a_clips_end_are_zero_in_every_precision() -> None:

@@ -11,10 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earshot_training.errors import UserError
-from earshot_training.export.graph import ATTENTION_OPSET, FLOAT, FLOAT16, MICROSOFT, GraphBuilder
+from earshot_training.export.graph import (
+    ATTENTION_OPSET,
+    FLOAT,
+    FLOAT16,
+    MICROSOFT,
+    OPSET,
+    GraphBuilder,
+)
 
 Precision = Literal["fp32", "int8", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "fp16")
+
+OPSETS: dict[Precision, int] = {"fp32": ATTENTION_OPSET, "int8": ATTENTION_OPSET, "fp16": OPSET}
+"""CPUs attend faster in opset 23; CUDA, which float16 is for, has its fused kernels in 18."""
 
 Weights = NDArray[np.float32]
 
@@ -53,11 +63,9 @@ class Arithmetic(Protocol):
         """Count the zero columns that make a hidden layer of this width faster."""
 
 
-def create_arithmetic(precision: Precision) -> Arithmetic:
-    """Choose by the name of the precision, and begin a graph."""
-    if precision == "int8":
-        return Int8(GraphBuilder(ATTENTION_OPSET))
-    return {"fp32": Float32, "fp16": Float16}[precision](GraphBuilder())
+def create_arithmetic(graph: GraphBuilder, precision: Precision) -> Arithmetic:
+    """Choose by the name of the precision."""
+    return {"fp32": Float32, "int8": Int8, "fp16": Float16}[precision](graph)
 
 
 class Float32:

@@ -1,15 +1,16 @@
 """Attention with BEATs' gated position bias as ONNX nodes, by one fused operator.
 
-In float32 and float16 graphs that is com.microsoft.MultiHeadAttention, for which CUDA has kernels
-that take a bias; the softmax inside is float32 there too. An int8 graph is for CPUs, where the
-Attention operator of opset 23 is faster; it has no count of valid keys, so the mask is in the bias.
+Graphs of opset 23 have its Attention operator, which is the faster one on CPUs; it has no count of
+valid keys, so the mask is in the bias. Others have com.microsoft.MultiHeadAttention, for which CUDA
+has fused kernels that take a bias and keep scores and softmax in float32 (read in onnxruntime's
+contrib_ops/cuda/bert/cutlass_fmha/kernel_forward.h, not run here).
 """
 
 from typing import NamedTuple
 
-from earshot_training.export.arithmetic import Arithmetic, Int8
+from earshot_training.export.arithmetic import Arithmetic
 from earshot_training.export.front_graph import PatchGrid
-from earshot_training.export.graph import MICROSOFT, GraphBuilder
+from earshot_training.export.graph import ATTENTION_OPSET, MICROSOFT, GraphBuilder
 from earshot_training.export.layers_graph import to_numpy
 from earshot_training.model.attention import (
     MASKED_SCORE,
@@ -26,8 +27,8 @@ class PositionBias(NamedTuple):
     """Biases by distance, the same for all layers, working form."""
 
     plain: str  # (1, heads, N, N), query before key
-    mask: str  # (B, 1, 1, N), zero at audio; only int8 graphs have it
-    masked: str  # (B, heads, N, N), their sum
+    mask: str  # (B, 1, 1, N), zero at audio; empty before opset 23
+    masked: str  # (B, heads, N, N), their sum; empty before opset 23
 
 
 def add_position_bias(
@@ -44,7 +45,7 @@ def add_position_bias(
     gathered = graph.node("Gather", table, index, axis=0)
     heads_first = graph.node("Transpose", gathered, perm=[2, 0, 1])
     plain = graph.node("Unsqueeze", heads_first, graph.integers(0), name="encoder.relative_bias")
-    if not isinstance(arithmetic, Int8):
+    if graph.opset < ATTENTION_OPSET:
         return PositionBias(plain, "", "")
     missing = graph.node("Sub", grid.patch_valid, graph.floats(1.0))
     scores = graph.node("Mul", missing, graph.floats(-MASKED_SCORE))
@@ -74,7 +75,7 @@ def add_attention(
         )
     )
     gates = arithmetic.narrow(_add_gates(graph, name, attention, arithmetic.wide(query)))
-    if isinstance(arithmetic, Int8):
+    if graph.opset >= ATTENTION_OPSET:
         return graph.node(
             "Attention",
             query,

@@ -3,7 +3,7 @@
 import onnx
 from torch import nn
 
-from earshot_training.export.arithmetic import Arithmetic, Precision, create_arithmetic
+from earshot_training.export.arithmetic import OPSETS, Arithmetic, Precision, create_arithmetic
 from earshot_training.export.backbone_graph import add_backbone
 from earshot_training.export.front_graph import PatchGrid, add_front
 from earshot_training.export.graph import FLOAT, INT64, GraphBuilder
@@ -14,7 +14,7 @@ OUTPUTS = ("clip_logits", "clip_embedding", "row_logits", "row_embeddings")
 
 
 def create_encoder_graph(model: Beats, precision: Precision = "fp32") -> onnx.ModelProto:
-    """Write the graph from the weights: opset 18 (int8: 23) and com.microsoft 1.
+    """Write the graph from the weights: opset 23 (fp16: 18) and com.microsoft 1.
 
     Inputs: `waveform` float32 (batch, samples) in [-1, 1] at 16 kHz, zero past each clip's end;
     `num_samples` int64 (batch,). At least 2800 samples (one row), at most 4096 patches (81.9 s).
@@ -22,8 +22,8 @@ def create_encoder_graph(model: Beats, precision: Precision = "fp32") -> onnx.Mo
     rows, labels), `row_embeddings` (batch, rows, dim); rows past a clip's end are zero. A model
     without a label predictor has logits of no label: their last dimension is 0.
     """
-    arithmetic = create_arithmetic(precision)
-    graph = arithmetic.graph
+    graph = GraphBuilder(OPSETS[precision])
+    arithmetic = create_arithmetic(graph, precision)
     waveform = graph.input("waveform", FLOAT, ["batch", "samples"])
     num_samples = graph.input("num_samples", INT64, ["batch"])
     grid = add_front(graph, model.fbank, model.config, waveform, num_samples)

@@ -26,7 +26,7 @@ class GraphBuilder:
     """Collects nodes and constants; values are named by strings, as in ONNX."""
 
     def __init__(self, opset: int = OPSET) -> None:
-        self._opset = opset
+        self.opset = opset
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -88,8 +88,8 @@ class GraphBuilder:
             graph,
             producer_name="earshot",
             doc_string=description,
-            ir_version=IR_VERSIONS[self._opset],
-            opset_imports=[helper.make_opsetid("", self._opset), helper.make_opsetid(MICROSOFT, 1)],
+            ir_version=IR_VERSIONS[self.opset],
+            opset_imports=[helper.make_opsetid("", self.opset), helper.make_opsetid(MICROSOFT, 1)],
         )
         onnx.checker.check_model(model)
         return model

@@ -36,7 +36,7 @@ def _row(name: str, gate: Record | None) -> str:
     folds = f" (folds {', '.join(map(str, gate['folds']))})" if gate["folds"] else ""
     return (
         f"| {name} | {gate['clips']}{folds} | {100 * gate['top1_agreement']:.2f} % | "
-        f"{gate['mean_absolute_score_difference']:.5f} | {_points(gate['map_change'])} | "
+        f"{gate['mean_absolute_score_difference']:.2g} | {_points(gate['map_change'])} | "
         f"{_points(gate['accuracy_change'])} | {'passed' if gate['passed'] else '**missed**'} |"
     )
 
