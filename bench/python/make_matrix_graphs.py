@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from earshot_training.export.arithmetic import Precision, create_arithmetic
-from earshot_training.export.graph import FLOAT, GraphBuilder
+from earshot_training.export.graph import FLOAT
 
 PATCHES, DIM, FFN_DIM = 496, 768, 3072
 MEASURED: tuple[Precision, ...] = ("fp32", "int8")
@@ -33,10 +33,11 @@ def main() -> None:
 
 def build(precision: Precision) -> onnx.ModelProto:
     """Add six products of a precision, none of which waits for another."""
-    graph = GraphBuilder()
+    arithmetic = create_arithmetic(precision)
+    graph = arithmetic.graph
     is_float = precision == "fp32"
     element_type = FLOAT if is_float else TensorProto.UINT8
-    hidden = FFN_DIM + create_arithmetic(graph, precision).inner_columns(FFN_DIM)
+    hidden = FFN_DIM + arithmetic.inner_columns(FFN_DIM)
     inputs = {
         width: graph.input(f"x{width}", element_type, [PATCHES, width]) for width in (DIM, hidden)
     }

@@ -122,8 +122,8 @@ def add_ced_features(graph: GraphBuilder) -> str:
 
 def build(model: Beats, add_features: AddFeatures) -> GraphBuilder:
     """Add everything from features to `logits`."""
-    graph = GraphBuilder()
-    arithmetic = create_arithmetic(graph, "fp32")
+    arithmetic = create_arithmetic("fp32")
+    graph = arithmetic.graph
     vectors = add_backbone(arithmetic, model, whole_grid(graph, add_features(graph)))
     embedding = graph.node("ReduceMean", vectors, graph.integers(1), keepdims=0)
     assert model.predictor is not None
