@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from earshot_training.export.arithmetic import Precision, create_arithmetic
-from earshot_training.export.graph import FLOAT
+from earshot_training.export.graph import FLOAT, GraphBuilder
 
 PATCHES, DIM, FFN_DIM = 496, 768, 3072
 MEASURED: tuple[Precision, ...] = ("fp32", "int8")
@@ -33,8 +33,8 @@ def main() -> None:
 
 def build(precision: Precision) -> onnx.ModelProto:
     """Add six products of a precision, none of which waits for another."""
-    arithmetic = create_arithmetic(precision)
-    graph = arithmetic.graph
+    graph = GraphBuilder()
+    arithmetic = create_arithmetic(graph, precision)
     is_float = precision == "fp32"
     element_type = FLOAT if is_float else TensorProto.UINT8
     hidden = FFN_DIM + arithmetic.inner_columns(FFN_DIM)

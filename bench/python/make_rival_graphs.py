@@ -19,7 +19,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from bench.import_base import BASE
 from bench.random_base import NUM_LABELS
-from earshot_training.export.arithmetic import create_arithmetic
+from earshot_training.export.arithmetic import OPSETS, create_arithmetic
 from earshot_training.export.backbone_graph import add_backbone
 from earshot_training.export.front_graph import PatchGrid
 from earshot_training.export.graph import FLOAT, GraphBuilder
@@ -122,8 +122,8 @@ def add_ced_features(graph: GraphBuilder) -> str:
 
 def build(model: Beats, add_features: AddFeatures) -> GraphBuilder:
     """Add everything from features to `logits`."""
-    arithmetic = create_arithmetic("fp32")
-    graph = arithmetic.graph
+    graph = GraphBuilder(OPSETS["fp32"])
+    arithmetic = create_arithmetic(graph, "fp32")
     vectors = add_backbone(arithmetic, model, whole_grid(graph, add_features(graph)))
     embedding = graph.node("ReduceMean", vectors, graph.integers(1), keepdims=0)
     assert model.predictor is not None
