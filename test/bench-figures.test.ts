@@ -8,6 +8,7 @@ import { type BenchResults, readResults } from '../bench/results.js';
 import { ratios, summarise } from '../bench/statistics.js';
 import { quoteTables } from '../bench/tables.js';
 
+const emptyPart = { rounds: 0, rows: [] };
 const PAGES = ['README.md', 'docs/performance.md'];
 const read = (page: string) => readFileSync(new URL(`../${page}`, import.meta.url), 'utf8');
 
@@ -18,15 +19,16 @@ test.each(PAGES)('%s quotes what was found', (page) => {
 });
 
 test('another figure in a table is noticed, and so is another result', () => {
-  const results = readResults();
+  const figure = { key: 'limit', title: 'share', target: { atLeast: 0.8 } };
+  const resultsWith = (values: number[]): BenchResults => {
+    const [core, none] = [{ rounds: 3, rows: [{ ...figure, ...summarise(values) }] }, emptyPart];
+    return { machine: 'any', core, rivals: none, cores: none, training: none };
+  };
+  const results = resultsWith([0.8125, 0.75, 0.9]);
   const text = quoteTables('<!-- bench:core -->\n<!-- /bench:core -->\n', results);
-  const [figure] = results.core.rows;
-  const median = figure?.median.toPrecision(3) ?? '';
-  expect(text).toContain(`| ${median} (`);
-  expect(quoteTables(text.replace(median, '0.999'), results)).toBe(text);
-  const rows = results.core.rows.map((row) => ({ ...row, median: 2 * row.median }));
-  const other: BenchResults = { ...results, core: { ...results.core, rows } };
-  expect(quoteTables(text, other)).not.toBe(text);
+  expect(text).toContain('| share | 0.813 (0.750 to 0.900) | at least 0.8 | yes |');
+  expect(quoteTables(text.replace('0.813', '0.823'), results)).toBe(text);
+  expect(quoteTables(text, resultsWith([0.7, 0.75, 0.9]))).toContain('at least 0.8 | no |');
 });
 
 describe('how figures are made', () => {
