@@ -6,7 +6,9 @@ import { ensureTrainingVenv, run, venvProgram } from './training-venv.mjs';
 const inTraining = { cwd: fileURLToPath(new URL('../training/', import.meta.url)) };
 
 ensureTrainingVenv();
-run(venvProgram('ruff'), ['check', '.'], inTraining);
-run(venvProgram('ruff'), ['format', '--check', '.'], inTraining);
+// The Python of the benchmark is held to the same rules.
+const linted = ['--config', 'pyproject.toml', '.', '../bench/python'];
+run(venvProgram('ruff'), ['check', ...linted], inTraining);
+run(venvProgram('ruff'), ['format', '--check', ...linted], inTraining);
 run(venvProgram('mypy'), [], inTraining);
 run(venvProgram('pytest'), ['-q'], inTraining);
