@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { childrenOf, residentBytes } from './hostile/processes.js';
 import { barks, realClip } from './load/clips.js';
 import { closedLoop } from './load/open-loop.js';
 import { type Answered, open, send } from './load/requests.js';
@@ -28,7 +29,7 @@ export const leaks: FaultSuite = {
       const { maxBytesPerRequest } = SCALES[size];
       // What is left behind on purpose shows in few requests.
       const { requests } = SCALES[isGuarded ? size : 'smoke'];
-      const measured: Measured[] = [];
+      const measured: Snapshot[] = [];
       const statuses = new Set<number>();
       while (measured.length < MEASUREMENTS) {
         for (const status of await sendMixed(service.url, requests / MEASUREMENTS)) {
@@ -36,12 +37,21 @@ export const leaks: FaultSuite = {
         }
         // Those that left early are still being cleared away.
         await restOf(service);
-        measured.push(await service.measure());
+        measured.push({ ...(await service.measure()), engineBytes: engineBytesOf(service) });
       }
-      return figuresOf({ measured, statuses, requests, maxBytesPerRequest });
+      const isFull = requests === SCALES.full.requests;
+      return figuresOf({ measured, statuses, requests, maxBytesPerRequest, isFull });
     });
   },
 };
+
+interface Snapshot extends Measured {
+  /** Resident, of all engines together. */
+  readonly engineBytes: number;
+}
+
+const engineBytesOf = ({ pid }: ServiceProcess): number =>
+  childrenOf(pid).reduce((sum, child) => sum + residentBytes(child.pid), 0);
 
 /** One of each kind in turn: four that are answered, one that cannot be. */
 async function sendMixed(url: string, requests: number): Promise<number[]> {
@@ -79,14 +89,17 @@ function figuresOf({
   statuses,
   requests,
   maxBytesPerRequest,
+  isFull,
 }: {
-  measured: readonly Measured[];
+  measured: readonly Snapshot[];
   statuses: ReadonlySet<number>;
   requests: number;
   maxBytesPerRequest: number;
+  /** Over few requests an allocator takes what it keeps. */
+  isFull: boolean;
 }): FaultFigures {
   const half = measured.slice(measured.length / 2);
-  const growth = (of: (each: Measured) => number) =>
+  const growth = (of: (each: Snapshot) => number) =>
     slope(half.map((each, i) => ({ x: (i * requests) / MEASUREMENTS, y: of(each) })));
   const files = half.map(({ openFiles }) => openFiles);
   const faults = [...statuses].filter((status) => status >= 500).length;
@@ -100,6 +113,11 @@ function figuresOf({
       atMost: maxBytesPerRequest,
     },
     { name: 'resident bytes more per request', value: growth(({ rssBytes }) => rssBytes) },
+    {
+      name: 'of the engines, resident bytes more per request',
+      value: growth(({ engineBytes }) => engineBytes),
+      ...(isFull && { atMost: maxBytesPerRequest }),
+    },
     {
       name: 'descriptors, most and least apart',
       value: Math.max(...files) - Math.min(...files),
