@@ -16,7 +16,7 @@ import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
  */
 const SCALES = {
   smoke: { barks: 1, capacityRequests: 12, modestRequests: 4, modestShare: undefined },
-  full: { barks: 2, capacityRequests: 60, modestRequests: 67, modestShare: 0.15 },
+  full: { barks: 2, capacityRequests: 60, modestRequests: 67, modestShare: 0.1 },
 } as const;
 const SENDERS = 4;
 const MODEST = ['anna', 'ben', 'carla'];
