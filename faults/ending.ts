@@ -3,7 +3,7 @@ import { type Answered, send } from './load/requests.js';
 import { ServiceProcess } from './load/service-process.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
-const ENDINGS = { smoke: 3, full: 20 };
+const ENDINGS = { smoke: 1, full: 20 };
 const MIN_REQUESTS = { smoke: 30, full: 1000 };
 const SENDERS = 4;
 const PRE_STOP_MS = 500;
