@@ -25,8 +25,6 @@ const GREEDY_SHARE = 10;
 /** Of each client, before the rush. */
 const CALM_REQUESTS = 12;
 const LEAST_SUCCESS = 0.99;
-/** Enough to be refused more often than that. */
-const CONTROL_REQUESTS = 6;
 
 /** One key asks for ten times what there is; the others for a small part each. */
 export const fairness: FaultSuite = {
@@ -37,9 +35,7 @@ export const fairness: FaultSuite = {
     withKeys([...MODEST, GREEDY], ({ path, keys }) =>
       ServiceProcess.during({ env: { API_KEYS_FILE: path } }, async ({ url }) => {
         const keyOf = (client: string) => keys.get(isGuarded ? client : GREEDY) ?? '';
-        const { modestRequests, ...scale } = SCALES[size];
-        const requests = isGuarded ? modestRequests : Math.min(modestRequests, CONTROL_REQUESTS);
-        return figuresOf({ url, keyOf, ...scale, modestRequests: requests });
+        return figuresOf({ url, keyOf, ...SCALES[size] });
       }),
     ),
 };

@@ -11,8 +11,8 @@ import type { FaultFigures, FaultSuite, SuiteOptions, SuiteSize } from './suite.
 
 /** Over few requests what is compiled and kept for good weighs as much as a small leak would. */
 const SCALES = {
-  smoke: { requests: 300, controlRequests: 300, maxBytesPerRequest: 8000 },
-  full: { requests: 10_000, controlRequests: 2000, maxBytesPerRequest: 1024 },
+  smoke: { requests: 300, maxBytesPerRequest: 8000 },
+  full: { requests: 10_000, maxBytesPerRequest: 1024 },
 } as const;
 const MEASUREMENTS = 10;
 const SENDERS = 4;
@@ -26,9 +26,7 @@ export const leaks: FaultSuite = {
   async run({ size, isGuarded }: SuiteOptions): Promise<FaultFigures> {
     const planted = isGuarded ? [] : (['leak'] as const);
     return ServiceProcess.during({ planted }, async (service) => {
-      const { controlRequests, maxBytesPerRequest, ...scale } = SCALES[size];
-      // What is left behind on purpose shows in fewer requests.
-      const requests = isGuarded ? scale.requests : controlRequests;
+      const { requests, maxBytesPerRequest } = SCALES[size];
       const measured: Snapshot[] = [];
       const statuses = new Set<number>();
       while (measured.length < MEASUREMENTS) {

@@ -59,7 +59,8 @@ async function runBoth(suite: FaultSuite): Promise<SuiteResult> {
   const startMs = performance.now();
   const figures = await suite.run({ size, isGuarded: true });
   const misses = missesOf(figures, size);
-  const controlMisses = missesOf(await suite.run({ size, isGuarded: false }), size);
+  // Small counts do for it: those that have to hold must not, whatever the times.
+  const controlMisses = missesOf(await suite.run({ size: 'smoke', isGuarded: false }), 'smoke');
   const isPassed = misses.length === 0 && controlMisses.length > 0;
   const seconds = Math.round((performance.now() - startMs) / 1000);
   const { name, shows, control } = suite;
