@@ -11,6 +11,8 @@ const CAP_SECONDS = { smoke: 10, full: 60 } as const;
 /** What the bombs hold, times the longest clip. */
 const TIMES_TOO_LONG = 10;
 const UNGUARDED_SECONDS = 3600;
+/** Of the longest clip: what is let in, and read to its end. */
+const HONEST_SHARE = 0.95;
 
 /** Kilobytes that are many times as long as what is let in. */
 export const decompressionBombs: FaultSuite = {
@@ -26,10 +28,15 @@ export const decompressionBombs: FaultSuite = {
     try {
       const honest = await cost(service, { name: 'honest', bytes: longestHonest(capSeconds) });
       const seconds = TIMES_TOO_LONG * capSeconds;
-      const files = [...bombs(seconds), ...(isGuarded ? wideBombs(seconds) : [])];
+      const makers = [bombs, ...(isGuarded ? [wideBombs] : [])];
+      const filesOf = (length: number) => makers.flatMap((make) => make(length));
       const costs: Cost[] = [];
-      for (const file of files) costs.push(await cost(service, file));
-      return figuresOf(honest, costs);
+      for (const file of filesOf(seconds)) costs.push(await cost(service, file));
+      const honestOfKind: Cost[] = [];
+      for (const file of filesOf(HONEST_SHARE * capSeconds)) {
+        honestOfKind.push(await cost(service, file));
+      }
+      return figuresOf({ honest, honestOfKind, costs });
     } finally {
       await service.close();
       await workshop.close();
@@ -37,7 +44,16 @@ export const decompressionBombs: FaultSuite = {
   },
 };
 
-function figuresOf(honest: Cost, costs: readonly Cost[]): FaultFigures {
+function figuresOf({
+  honest,
+  honestOfKind,
+  costs,
+}: {
+  honest: Cost;
+  /** A file of each bomb's format, a tenth as large and just short enough. */
+  honestOfKind: readonly Cost[];
+  costs: readonly Cost[];
+}): FaultFigures {
   const refused = costs.filter(({ code }) => code === 'clip_too_long').length;
   const ratios = costs.map(({ name, cpuMs }) => ({
     name: `${name}: processor time, honest clips of the greatest length`,
@@ -49,6 +65,12 @@ function figuresOf(honest: Cost, costs: readonly Cost[]): FaultFigures {
     { name: 'bombs', value: costs.length, atLeast: costs.length },
     { name: 'bombs refused as too long', value: refused, atLeast: costs.length },
     ...ratios,
+    {
+      name: 'times an honest file of its format costs, most',
+      value: Math.max(...costs.map((bomb, i) => bomb.cpuMs / (honestOfKind[i] as Cost).cpuMs)),
+      atMost: 2,
+      isTimed: true,
+    },
   ];
 }
 

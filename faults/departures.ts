@@ -10,9 +10,13 @@ const SCALES = {
   full: { aborts: 200, drops: 100 },
 } as const;
 const CONTROL_SCALE = { aborts: 4, drops: 2 } as const;
+/** What is compiled and kept for good is there then. */
+const RUN_IN_ROUNDS = 4;
 const AT_ONCE = 5;
 /** What the service may keep open of its own accord: a socket or two that are just being closed. */
 const MAX_MORE_FILES = 2;
+/** Over many, a small part of what each had sent; over few, what the process keeps for good weighs more. */
+const MAX_BYTES_EACH = { smoke: 20_480, full: 4096 } as const;
 
 /** Clients that go: some once their clip is sent, some in the middle of it. */
 export const departures: FaultSuite = {
@@ -25,14 +29,19 @@ export const departures: FaultSuite = {
       const scale = isGuarded ? SCALES[size] : CONTROL_SCALE;
       const request = { url: service.url, clip: barks(4) };
       // What is opened once and kept is open before anything is counted.
-      await repeat(AT_ONCE, () => leaveAfterSending(request));
+      await repeat(RUN_IN_ROUNDS * AT_ONCE, () => leaveAfterSending(request));
+      await repeat(RUN_IN_ROUNDS * AT_ONCE, () => leaveHalfway(request));
       await restOf(service);
       const before = await service.measure();
       await repeat(scale.aborts, () => leaveAfterSending(request));
       await repeat(scale.drops, () => leaveHalfway(request));
       const rest = await restOf(service);
-      const moreFiles = (await service.measure()).openFiles - before.openFiles;
-      return figuresOf(scale, rest, moreFiles);
+      const after = await service.measure();
+      return figuresOf(scale, rest, {
+        files: after.openFiles - before.openFiles,
+        bytesEach: (after.liveBytes - before.liveBytes) / (scale.aborts + scale.drops),
+        maxBytesEach: MAX_BYTES_EACH[size],
+      });
     });
   },
 };
@@ -63,7 +72,11 @@ async function leaveHalfway(sent: Sent): Promise<void> {
 function figuresOf(
   { aborts, drops }: { aborts: number; drops: number },
   rest: Rest,
-  moreFiles: number,
+  more: {
+    readonly files: number;
+    readonly bytesEach: number;
+    readonly maxBytesEach: number;
+  },
 ): FaultFigures {
   return [
     { name: 'gone after sending', value: aborts, atLeast: 1 },
@@ -72,6 +85,7 @@ function figuresOf(
     { name: 'requests still in hand', value: rest.inHand, atMost: 0 },
     { name: 'upload places still taken', value: rest.uploads, atMost: 0 },
     { name: 'windows still waiting', value: rest.waiting, atMost: 0 },
-    { name: 'descriptors more than before', value: moreFiles, atMost: MAX_MORE_FILES },
+    { name: 'descriptors more than before', value: more.files, atMost: MAX_MORE_FILES },
+    { name: 'live bytes more for each', value: more.bytesEach, atMost: more.maxBytesEach },
   ];
 }

@@ -1,4 +1,5 @@
 import { Agent } from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
 import { durationMs, saidIn, withStatus } from './load/answers.js';
 import { barks } from './load/clips.js';
 import { closedLoop, openLoop } from './load/open-loop.js';
@@ -21,11 +22,13 @@ const SENDERS = 4;
 const TIMES_THE_CAPACITY = 10;
 /** In the queue, by default, with one engine. */
 const PLACES = 8;
-/** Those in places, those in engines and decoders, and those whose bytes are on the way. */
-const MAX_IN_HAND = 3 * PLACES;
+/** Those in places, the one in the engine, and those whose last bytes are on the way. */
+const MAX_IN_HAND = PLACES + 4;
 const NO_LIMIT = '100000';
 /** Until the queue is full and the flow is even. */
 const RUN_IN_SHARE = 0.1;
+/** Windows that the engines have run; of a request that was answered they all count, whenever it was. */
+const WINDOWS_RUN = 'earshot_batch_windows_sum';
 
 /** Ten times the capacity, from senders that do not wait: as much work is done as without them, and others hear at once. */
 export const overload: FaultSuite = {
@@ -47,6 +50,7 @@ interface Calm {
   readonly clip: Buffer;
   readonly expected: string | undefined;
   readonly requestsPerSecond: number;
+  readonly windowsPerSecond: number;
   /** Of the rush to come. */
   readonly seconds: number;
   readonly patienceMs: number;
@@ -55,26 +59,42 @@ interface Calm {
 interface Rush {
   readonly answers: readonly Answered[];
   /** From when the flow was even to the last request. */
-  readonly evenMs: readonly [number, number];
+  readonly windowsPerSecond: number;
   readonly loopDelayP99Ms: number;
   readonly loopDelayMaxMs: number;
 }
 
 async function measureCalm(
-  { url }: ServiceProcess,
+  service: ServiceProcess,
   { barks: times, seconds, patiencePlaces }: Scale,
 ): Promise<Calm> {
+  const { url } = service;
   const clip = barks(times);
   const sendOne = () => send({ url, clip });
   const expected = saidIn(await sendOne());
+  const before = await windowsRun(service);
   const startMs = performance.now();
   const isOver = () => performance.now() - startMs > 1000 * seconds;
   const answers = await closedLoop({ senders: SENDERS, sendOne, isOver });
   const tookMs = Math.max(...answers.map(({ endMs }) => endMs)) - startMs;
   const requestsPerSecond = (1000 * withStatus(answers, 200).length) / tookMs;
+  const windowsPerSecond = rateBetween(before, await windowsRun(service));
   const patienceMs = Math.round((1000 * patiencePlaces) / requestsPerSecond);
-  return { clip, expected, requestsPerSecond, seconds, patienceMs };
+  return { clip, expected, requestsPerSecond, windowsPerSecond, seconds, patienceMs };
 }
+
+interface Reading {
+  readonly ms: number;
+  readonly windows: number;
+}
+
+async function windowsRun(service: ServiceProcess): Promise<Reading> {
+  const windows = await service.metric(WINDOWS_RUN);
+  return { ms: performance.now(), windows };
+}
+
+const rateBetween = (from: Reading, to: Reading): number =>
+  (1000 * (to.windows - from.windows)) / (to.ms - from.ms);
 
 async function rushUpon(service: ServiceProcess, calm: Calm): Promise<Rush> {
   const { clip, requestsPerSecond, seconds, patienceMs } = calm;
@@ -82,15 +102,19 @@ async function rushUpon(service: ServiceProcess, calm: Calm): Promise<Rush> {
   const request = { url: service.url, path: `/v1/tags?timeout_ms=${patienceMs}`, clip, agent };
   await service.measure();
   const startMs = performance.now();
-  const answers = await openLoop({
+  const rush = openLoop({
     requestsPerSecond: TIMES_THE_CAPACITY * requestsPerSecond,
     sendOne: () => send(request),
     isOver: () => performance.now() - startMs >= 1000 * seconds,
   });
+  await wait(1000 * RUN_IN_SHARE * seconds);
+  const even = await windowsRun(service);
+  await wait(startMs + 1000 * seconds - performance.now());
+  const windowsPerSecond = rateBetween(even, await windowsRun(service));
+  const answers = await rush;
   agent.destroy();
   const { loopDelayP99Ms, loopDelayMaxMs } = await service.measure();
-  const evenMs = [startMs + 1000 * RUN_IN_SHARE * seconds, startMs + 1000 * seconds] as const;
-  return { answers, evenMs, loopDelayP99Ms, loopDelayMaxMs };
+  return { answers, windowsPerSecond, loopDelayP99Ms, loopDelayMaxMs };
 }
 
 function counts({ expected }: Calm, { answers }: Rush): FaultFigures {
@@ -123,11 +147,9 @@ function mostAtOnce(answers: readonly Answered[]): number {
   return most;
 }
 
-function times({ requestsPerSecond }: Calm, rush: Rush): FaultFigures {
-  const [from, to] = rush.evenMs;
+function times({ requestsPerSecond, windowsPerSecond }: Calm, rush: Rush): FaultFigures {
   const [taken, refused] = [withStatus(rush.answers, 200), withStatus(rush.answers, 429)];
-  const done = taken.filter(({ endMs }) => endMs >= from && endMs < to).length;
-  const goodput = (1000 * done) / (to - from) / requestsPerSecond;
+  const goodput = rush.windowsPerSecond / windowsPerSecond;
   const placesMs = (1000 * PLACES) / requestsPerSecond;
   const ms = (name: string, value: number, atMost: number) =>
     ({ name, value, atMost, isTimed: true }) as const;

@@ -3,6 +3,7 @@ import { deadlines } from './deadlines.js';
 import { departures } from './departures.js';
 import { ending } from './ending.js';
 import { fairness } from './fairness.js';
+import { fullDisk } from './full-disk.js';
 import { generatedRequests } from './generated-requests.js';
 import { hostileCorpus } from './hostile-files.js';
 import { hungEngines } from './hung-engines.js';
@@ -14,6 +15,8 @@ import { malformedMultipart } from './malformed-forms.js';
 import { overload } from './overload.js';
 import { poisonedEngines } from './poisoned-engines.js';
 import { recovery } from './recovery.js';
+import { slowSenders } from './slow-senders.js';
+import { suddenEnds } from './sudden-ends.js';
 import type { FaultSuite } from './suite.js';
 import { tamperedModels } from './tampered-models.js';
 
@@ -24,8 +27,10 @@ export const loadSuites: readonly FaultSuite[] = [
   liveness,
   fairness,
   deadlines,
+  slowSenders,
   departures,
   ending,
+  suddenEnds,
   leaks,
 ];
 
@@ -35,6 +40,7 @@ export const harmSuites: readonly FaultSuite[] = [
   decompressionBombs,
   malformedMultipart,
   generatedRequests,
+  fullDisk,
   tamperedModels,
   killedDecoders,
   killedEngines,

@@ -6,7 +6,6 @@ import { SeededDraws } from './seeded-draws.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
 const FLIPS = { smoke: 20, full: 100 } as const;
-const CONTROL_FLIPS = 12;
 const SEED = 12;
 
 /** Model folders of which one byte, anywhere, is another. */
@@ -15,7 +14,7 @@ export const tamperedModels: FaultSuite = {
   shows: 'a model folder with any byte changed is refused, whichever file it is in',
   control: 'the checksums are brought up to the change',
   async run({ size, isGuarded }: SuiteOptions): Promise<FaultFigures> {
-    const flips = isGuarded ? FLIPS[size] : CONTROL_FLIPS;
+    const flips = FLIPS[size];
     const draws = new SeededDraws(SEED);
     const enginesBefore = enginePids().length;
     await using copy = await TinyCopy.create();

@@ -1,5 +1,4 @@
 import express, { type Express, type RequestHandler } from 'express';
-import helmet from 'helmet';
 import type { Decoder } from './analyze/hear.js';
 import type { Config } from './config.js';
 import { ServiceError } from './errors.js';
@@ -28,6 +27,7 @@ import { createParameterParser } from './http/parameters.js';
 import { limitRate } from './http/rate-limit.js';
 import { requestContext } from './http/request-context.js';
 import { createRouteNames } from './http/route-names.js';
+import { securityHeaders } from './http/security-headers.js';
 import type { Spool } from './http/spool.js';
 import { tagRoute } from './http/tag-route.js';
 import { tokenRoute } from './http/token-route.js';
@@ -66,11 +66,12 @@ export function createApp(deps: AppDeps): Express {
   addDoors(app, deps);
   addAudioRoutes(app, deps);
   addOperationsRoutes(app, deps);
-  if (config.docs) app.use('/docs', docsRoutes());
+  const hasDocs = config.docs && config.docsPort === undefined;
+  if (hasDocs) app.use('/docs', docsRoutes({ canAsk: true }));
   if (config.page) {
     app.use('/page', pageFiles());
     route(app, '/', { get: pageRoute() });
-  } else if (config.docs) {
+  } else if (hasDocs) {
     route(app, '/', { get: (_request, response) => response.redirect('/docs/') });
   }
   app.use((request) => {
@@ -119,7 +120,8 @@ function addOperationsRoutes(app: Express, deps: AppDeps): void {
   const { config, registry, lifecycle, metrics, openApi } = deps;
   route(app, '/livez', { get: livenessRoute() });
   route(app, '/readyz', { get: readinessRoute({ registry, lifecycle }) });
-  if (config.metricsPort === undefined) route(app, '/metrics', { get: metricsRoute(metrics) });
+  const hasMetrics = config.metrics && config.metricsPort === undefined;
+  if (hasMetrics) route(app, '/metrics', { get: metricsRoute(metrics) });
   route(app, '/openapi.json', { get: (_request, response) => response.json(openApi) });
 }
 
@@ -136,14 +138,5 @@ function route(
     const allow = isGet ? ['GET', 'HEAD'] : ['POST'];
     const detail = `Expected ${allow.join(' or ')}, got ${request.method}`;
     throw new ServiceError('method_not_allowed', detail, { allow });
-  });
-}
-
-function securityHeaders(): RequestHandler {
-  const directives = { defaultSrc: ["'none'"], frameAncestors: ["'none'"] };
-  return helmet({
-    contentSecurityPolicy: { useDefaults: false, directives },
-    // TLS ends before this service; whoever ends it decides about the scheme.
-    strictTransportSecurity: false,
   });
 }

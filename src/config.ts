@@ -73,7 +73,9 @@ function environment(cores: number) {
     PORT: integer(0, 65_535).default(8080),
     HOST: z.string().optional(),
     DOCS: onOff.default(true),
+    DOCS_PORT: integer(0, 65_535).optional(),
     PAGE: onOff.default(true),
+    METRICS: onOff.default(true),
     METRICS_PORT: integer(0, 65_535).optional(),
     API_KEYS_FILE: z.string().optional(),
     RATE_LIMIT_PER_MINUTE: integer(0, 1_000_000).default(0),
@@ -121,7 +123,10 @@ export interface Config {
   /** Undefined: every interface. */
   readonly host: string | undefined;
   readonly docs: boolean;
+  /** Undefined: the documentation is on the main port. */
+  readonly docsPort: number | undefined;
   readonly page: boolean;
+  readonly metrics: boolean;
   /** Undefined: metrics are on the main port. */
   readonly metricsPort: number | undefined;
   /** Undefined: everyone may ask. */
@@ -249,7 +254,9 @@ function toConfig(env: Environment): Omit<Config, 'ffmpegPath' | 'prlimitPath'> 
     port: env.PORT,
     host: env.HOST,
     docs: env.DOCS,
+    docsPort: env.DOCS_PORT,
     page: env.PAGE,
+    metrics: env.METRICS,
     metricsPort: env.METRICS_PORT,
     apiKeysFile: env.API_KEYS_FILE,
     rateLimitPerMinute: env.RATE_LIMIT_PER_MINUTE,

@@ -32,7 +32,7 @@ function announce(service: Service, config: Config, log: Log): void {
     `model ${card.name} (${precision.active}${declined})`,
     `execution provider ${provider.active}${fallback}`,
     config.apiKeysFile === undefined ? 'open access' : 'access by API key',
-    ...(config.docs ? [`docs ${service.url}/docs`] : []),
+    ...(config.docs ? [`docs ${service.docsUrl ?? service.url}/docs`] : []),
     ...(service.metricsUrl === undefined ? [] : [`metrics ${service.metricsUrl}/metrics`]),
   ];
   log.info(parts.join(', '));

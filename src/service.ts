@@ -1,7 +1,4 @@
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Decoder } from './audio/decode.js';
 import { openDecoder } from './audio/open-decoder.js';
@@ -14,15 +11,20 @@ import { createHttpServer, type HttpServer } from './http/server.js';
 import { Spool } from './http/spool.js';
 import { systemClock } from './inference/clock.js';
 import { createModelRegistry, type ModelRegistry } from './inference/model-registry.js';
+import { listen } from './listen.js';
 import type { Log } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { loadOntology } from './ontology/load-ontology.js';
+import { openSideServers, type SideServers } from './side-servers.js';
 
 /** A service that listens. */
 export interface Service {
   /** Of the main port, as a person on this machine may open it. */
   readonly url: string;
+  /** Undefined: on the main port, or off. */
   readonly metricsUrl: string | undefined;
+  /** The same. */
+  readonly docsUrl: string | undefined;
   readonly registry: ModelRegistry;
   /** Says not ready, goes on serving for `preStopMs`, drains, ends threads and engines. */
   close(options: { preStopMs: number }): Promise<void>;
@@ -68,15 +70,9 @@ export async function startService(config: Config, log: Log): Promise<Service> {
   const http = createHttpServer(app, { ...config, log });
   try {
     const url = await listen(http.server, { port: config.port, host: config.host, name: 'PORT' });
-    const metricsServer = await openMetricsServer(config, metrics);
-    const close = stopper({
-      config,
-      lifecycle,
-      http,
-      metricsServer: metricsServer?.server,
-      stopWork,
-    });
-    return { url, metricsUrl: metricsServer?.url, registry, close };
+    const side = await openSideServers(config, { metrics, openApi });
+    const close = stopper({ config, lifecycle, http, side, stopWork });
+    return { url, metricsUrl: side.metricsUrl, docsUrl: side.docsUrl, registry, close };
   } catch (error) {
     await stopWork();
     throw error;
@@ -158,42 +154,14 @@ async function openClipDecoder(config: Config, log: Log): Promise<Decoder> {
   return decoder;
 }
 
-async function openMetricsServer(
-  { metricsPort, host }: Config,
-  metrics: Metrics,
-): Promise<{ server: Server; url: string } | undefined> {
-  if (metricsPort === undefined) return undefined;
-  const server = createServer(async (request, response) => {
-    const isScrape = request.method === 'GET' && request.url === '/metrics';
-    response.setHeader('X-Content-Type-Options', 'nosniff');
-    if (isScrape) response.setHeader('Content-Type', metrics.contentType);
-    else response.statusCode = 404;
-    response.end(isScrape ? await metrics.render() : undefined);
-  });
-  return { server, url: await listen(server, { port: metricsPort, host, name: 'METRICS_PORT' }) };
-}
-
-async function listen(
-  server: Server,
-  { port, host, name }: { port: number; host: string | undefined; name: string },
-): Promise<string> {
-  server.listen({ port, ...(host !== undefined && { host }) });
-  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EADDRINUSE') throw new ConfigError(`${name}: ${port} is in use already`);
-    throw new ConfigError(`${name}: cannot listen on ${port}, ${error.message}`);
-  });
-  const { port: actual } = server.address() as AddressInfo;
-  return `http://${host ?? 'localhost'}:${actual}`;
-}
-
 function stopper(parts: {
   config: Config;
   lifecycle: Lifecycle;
   http: HttpServer;
-  metricsServer: Server | undefined;
+  side: SideServers;
   stopWork: () => Promise<void>;
 }): Service['close'] {
-  const { config, lifecycle, http, metricsServer, stopWork } = parts;
+  const { config, lifecycle, http, side, stopWork } = parts;
   return async ({ preStopMs }) => {
     lifecycle.leave();
     // Balancers need a while to see /readyz; what they send until then is served.
@@ -201,7 +169,6 @@ function stopper(parts: {
     lifecycle.drain();
     await http.close(config);
     await stopWork();
-    metricsServer?.close();
-    metricsServer?.closeAllConnections();
+    side.close();
   };
 }

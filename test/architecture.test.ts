@@ -28,7 +28,11 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
     types: ['inference', 'ontology', 'log', 'config'],
   },
   app: { values: ['http', 'errors'], types: ['analyze', 'inference', 'ontology', ...LEAVES] },
-  service: { values: ['app', 'http', 'audio', 'inference', 'ontology', ...LEAVES] },
+  listen: { values: ['config'] },
+  'side-servers': { values: ['http', 'listen'], types: ['config', 'metrics'] },
+  service: {
+    values: ['app', 'http', 'audio', 'inference', 'ontology', 'listen', 'side-servers', ...LEAVES],
+  },
   main: { values: ['service', ...LEAVES] },
   cli: {
     values: ['analyze', 'audio', 'http', 'inference', 'ontology', 'outputs', 'main', ...LEAVES],

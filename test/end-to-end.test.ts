@@ -206,6 +206,7 @@ describe('a service', () => {
     expect(await scrape.text()).toContain('earshot_ready 1');
     expect(scrape.headers.get('x-content-type-options')).toBe('nosniff');
     expect((await fetch(`${service.url}/metrics`)).status).toBe(404);
+    expect((await fetch(new URL('/openapi.json', url))).status).toBe(404);
     service.process.kill('SIGINT');
     expect(await service.exitCode).toBe(0);
   });

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 
 export interface ChildInfo {
@@ -42,4 +43,24 @@ export async function numLeft(isSuch: (child: ChildInfo) => boolean): Promise<nu
   const count = () => childrenOf(process.pid).filter(isSuch).length;
   while (count() > 0 && performance.now() < endMs) await wait(LOOK_MS);
   return count();
+}
+
+/** Whether a process runs; one that ended and was not reaped does not. */
+export function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return !/^Z/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+}
+
+/** Memory that a process has in use; 0 of one that is gone. */
+export function residentBytes(pid: number): number {
+  try {
+    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return 1024 * Number(kilobytes ?? 0);
+  } catch {
+    return 0;
+  }
 }

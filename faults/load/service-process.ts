@@ -16,6 +16,8 @@ export interface ServiceOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Faults of the product that the harness brings in, as controls. */
   readonly planted?: readonly PlantedFault[];
+  /** A folder for uploads that outlives the service; without it there is one for as long as it runs. */
+  readonly spoolDir?: string;
 }
 
 /** The whole service in a process of its own, as `npm start` runs it, around the tiny model. */
@@ -24,10 +26,14 @@ export class ServiceProcess {
   readonly exitCode: Promise<number | null>;
   readonly #child: ChildProcess;
   readonly #spoolDir: string;
+  /** To be taken away with the service. */
+  readonly #ownFolder: string | undefined;
 
   /** On one core, the last, so that the load comes from the others; one engine, one decode thread. */
-  static async start({ env = {}, planted = [] }: ServiceOptions = {}): Promise<ServiceProcess> {
-    const spoolDir = mkdtempSync(join(tmpdir(), 'earshot-faults-'));
+  static async start(options: ServiceOptions = {}): Promise<ServiceProcess> {
+    const { env = {}, planted = [] } = options;
+    const ownFolder = options.spoolDir ? undefined : mkdtempSync(join(tmpdir(), 'earshot-faults-'));
+    const spoolDir = options.spoolDir ?? (ownFolder as string);
     const command = [process.execPath, '--import', 'tsx', ENTRY, ...planted];
     const [program, ...args] = [...pinning(), ...command] as [string, ...string[]];
     const child = spawn(program, args, {
@@ -36,10 +42,11 @@ export class ServiceProcess {
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     try {
-      return new ServiceProcess(child, spoolDir, await urlSaidBy(child));
+      const url = await urlSaidBy(child);
+      return new ServiceProcess(child, { url, spoolDir, ownFolder });
     } catch (error) {
       child.kill('SIGKILL');
-      rmSync(spoolDir, { recursive: true });
+      if (ownFolder) rmSync(ownFolder, { recursive: true });
       throw error;
     }
   }
@@ -57,10 +64,14 @@ export class ServiceProcess {
     }
   }
 
-  private constructor(child: ChildProcess, spoolDir: string, url: string) {
+  private constructor(
+    child: ChildProcess,
+    places: { url: string; spoolDir: string; ownFolder: string | undefined },
+  ) {
     this.#child = child;
-    this.#spoolDir = spoolDir;
-    this.url = url;
+    this.#spoolDir = places.spoolDir;
+    this.#ownFolder = places.ownFolder;
+    this.url = places.url;
     this.exitCode = once(child, 'exit').then(([code]) => code as number | null);
   }
 
@@ -93,11 +104,16 @@ export class ServiceProcess {
     this.#child.kill('SIGTERM');
   }
 
-  /** Ends it, whatever state it is in, and takes its folder away. */
-  async stop(): Promise<void> {
+  /** SIGKILL: it has no time for anything. */
+  async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.exitCode;
-    rmSync(this.#spoolDir, { recursive: true });
+  }
+
+  /** Ends it, whatever state it is in, and takes its folder away. */
+  async stop(): Promise<void> {
+    await this.kill();
+    if (this.#ownFolder) rmSync(this.#ownFolder, { recursive: true });
   }
 }
 

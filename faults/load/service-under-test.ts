@@ -1,17 +1,19 @@
 /** Process entry: the service as it is, with a probe beside it and, in controls, a fault planted into its process. */
 import { subscribe } from 'node:diagnostics_channel';
 import { readdirSync } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, Server, type ServerResponse } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { Spool } from '../../src/http/spool.js';
 
 /**
  * `leak`: each request leaves 10 KB behind. `stall`: each clip is worked on for a while on the main thread. `deaf`: nobody
- * hears that a client has gone.
+ * hears that a client has gone. `patient`: heads of requests may take for ever. `hoard`: what earlier processes left in the
+ * spool stays there.
  */
-export type PlantedFault = 'leak' | 'stall' | 'deaf';
+export type PlantedFault = 'leak' | 'stall' | 'deaf' | 'patient' | 'hoard';
 
 export interface Measured {
   /** After a full collection: what is still reachable, on the heap and in buffers. */
@@ -72,6 +74,8 @@ function plant(faults: readonly PlantedFault[]): void {
   if (faults.includes('leak')) onRequest(() => leaked.push(Buffer.alloc(LEAK_BYTES)));
   if (faults.includes('stall')) onRequest(({ request }) => request.method === 'POST' && stall());
   if (faults.includes('deaf')) onRequest(({ response }) => deafen(response));
+  if (faults.includes('patient')) makePatient();
+  if (faults.includes('hoard')) Spool.prototype.sweep = async () => 0;
 }
 
 function stall(): void {
@@ -83,4 +87,12 @@ function deafen(response: ServerResponse): void {
   const emit = response.emit.bind(response) as (event: string, ...values: unknown[]) => boolean;
   response.emit = (event: string, ...values: unknown[]) =>
     event !== 'close' && emit(event, ...values);
+}
+
+function makePatient(): void {
+  const listen = Server.prototype.listen;
+  Server.prototype.listen = function (this: Server, ...where: unknown[]) {
+    Object.assign(this, { headersTimeout: 0, requestTimeout: 0 });
+    return Reflect.apply(listen, this, where);
+  } as Server['listen'];
 }

@@ -110,7 +110,14 @@ export async function hearClip(
   const ahead = WINDOWS_PER_PLACE * model.engines * model.maxBatchWindows;
   const line = new WindowLine(ahead, (window) => stream.run(window), onWindow);
   try {
-    const decoded = await decode(clip, hearing, (window) => line.take(window), deps);
+    const take = async (window: DecodedWindow) => {
+      // Who waits for those that hear it makes nothing.
+      stream.setMaking(false);
+      await line.take(window);
+      stream.setMaking(true);
+    };
+    const decoded = await decode(clip, hearing, take, deps);
+    stream.setMaking(false);
     await line.finish();
     const { queueMs, inferenceMs } = stream.timings();
     observer.spent('queue', queueMs);

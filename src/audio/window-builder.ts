@@ -7,6 +7,8 @@ import { createResampler, type Resampler } from './resample.js';
 import { type CutWindow, WindowCutter, type WindowGrid } from './window.js';
 
 const [MIN_RATE_HZ, MAX_RATE_HZ] = [1_000, 768_000];
+/** Of all channels together, for each second of the longest clip: eight channels at 48 kHz, or two at 192 kHz. */
+const MAX_SAMPLES_PER_SECOND = 8 * 48_000;
 
 /** What of a clip is heard, and how the windows are to be. */
 export interface HearingPlan {
@@ -52,6 +54,7 @@ interface Voice {
 export class WindowBuilder {
   readonly #plan: HearingPlan;
   readonly #meter = new AudioMeter();
+  readonly #maxSamples: number;
   #source: Pick<BuiltClip, 'sampleRate' | 'channels'> | undefined;
   #codec = '';
   #heard: readonly number[] = [];
@@ -60,6 +63,8 @@ export class WindowBuilder {
   /** Samples at the present rate, and the length of what came at rates before it. */
   #numSamples = 0;
   #earlierSeconds = 0;
+  /** Samples of all channels, at whatever rates: what decoding costs. */
+  #numAllSamples = 0;
   /** The same of what was heard. */
   #numHeard = 0;
   #earlierHeardSeconds = 0;
@@ -67,6 +72,7 @@ export class WindowBuilder {
 
   constructor(plan: HearingPlan) {
     this.#plan = plan;
+    this.#maxSamples = plan.maxClipSeconds * MAX_SAMPLES_PER_SECOND;
   }
 
   /** Whether the end of what is to be heard has come. */
@@ -94,7 +100,9 @@ export class WindowBuilder {
       (seconds) => this.#samplesUntil(seconds, numSamples),
     ) as [number, number];
     this.#numSamples += last;
+    this.#numAllSamples += last * chunk.channels.length;
     if (this.#durationSeconds > this.#plan.maxClipSeconds) throw tooLong(this.#plan);
+    if (this.#numAllSamples > this.#maxSamples) throw tooManySamples(this.#plan, this.#maxSamples);
     if (first < last) windows.push(...this.#hear(chunk.channels, first, last));
     return windows;
   }
@@ -249,6 +257,14 @@ const tooLong = ({ maxClipSeconds }: HearingPlan): ServiceError =>
   new ServiceError('clip_too_long', `Expected at most ${maxClipSeconds} s of audio, got more`, {
     max_seconds: maxClipSeconds,
   });
+
+function tooManySamples({ maxClipSeconds }: HearingPlan, maxSamples: number): ServiceError {
+  return new ServiceError(
+    'clip_too_long',
+    `Expected at most ${maxSamples} samples in all channels, got more`,
+    { max_seconds: maxClipSeconds, max_samples: maxSamples },
+  );
+}
 
 function tooShort({ grid }: HearingPlan, heardSeconds: number): ServiceError {
   const minSeconds = grid.minSamples / grid.sampleRate;

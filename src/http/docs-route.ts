@@ -9,14 +9,20 @@ const TITLE = 'Earshot';
  *
  * It has a content policy of its own, since Swagger UI needs inline styles; the rest of the service
  * needs nothing at all.
+ *
+ * @param options.canAsk whether the page may send requests: to the port that it came from, so only on the main one
  */
-export function docsRoutes(): RequestHandler {
+export function docsRoutes({ canAsk }: { canAsk: boolean }): RequestHandler {
   const router = Router();
   const options = {
     customSiteTitle: TITLE,
     swaggerUrl: '/openapi.json',
     // Without this the page asks a validator on the internet.
-    swaggerOptions: { validatorUrl: null, tryItOutEnabled: true },
+    swaggerOptions: {
+      validatorUrl: null,
+      tryItOutEnabled: canAsk,
+      ...(!canAsk && { supportedSubmitMethods: [] }),
+    },
   };
   router.use(helmet.contentSecurityPolicy({ useDefaults: false, directives: PAGE_POLICY }));
   router.use(swaggerUi.serveFiles(undefined, options));

@@ -34,6 +34,8 @@ function sendProblem(error: ServiceError, request: Request, response: Response):
   const { retry_after_seconds: retryAfterSeconds, allow } = error.extensions;
   if (retryAfterSeconds !== undefined) response.set('Retry-After', String(retryAfterSeconds));
   if (Array.isArray(allow)) response.set('Allow', allow.join(', '));
+  // The rest of the body would drip on: the place is free, now the connection is.
+  if (error.code === 'upload_timeout') response.set('Connection', 'close');
   response.status(error.status).type(PROBLEM_MEDIA_TYPE);
   response.send(JSON.stringify(toProblem(error, context.id)));
 }

@@ -221,7 +221,7 @@ export interface paths {
         };
         /**
          * Metrics for Prometheus
-         * @description On a port of its own when `METRICS_PORT` is set; this path is then 404 on the main port.
+         * @description On a port of its own when `METRICS_PORT` is set; this path is then 404 on the main port. Off with `METRICS=off`.
          */
         get: operations["getMetrics"];
         put?: never;
@@ -258,7 +258,7 @@ export interface paths {
         };
         /**
          * This description as a page to try it on
-         * @description Needs no other server. Off with `DOCS=off`.
+         * @description Needs no other server. Off with `DOCS=off`, on a port of its own with `DOCS_PORT`.
          */
         get: operations["getDocs"];
         put?: never;

@@ -11,9 +11,9 @@ import type { BatchPlan } from './batch-plan.js';
 import type { Clock } from './clock.js';
 import type { EnginePool } from './engine-pool.js';
 import { EngineRunError } from './engine-process.js';
-import { FairQueue } from './fair-queue.js';
 import { PendingRequest, type RequestTimings } from './pending-request.js';
 import type { RunEvent, RunMeter } from './run-meter.js';
+import { type Entry, WindowQueue } from './window-queue.js';
 
 export interface StreamOptions {
   readonly outputs: readonly OutputName[];
@@ -33,6 +33,8 @@ export interface WindowStream {
    * @throws the reason of `signal` when that is aborted
    */
   run(window: Window): Promise<WindowOutput>;
+  /** Told whether the next window is being made: then the request, once let in, keeps a place. */
+  setMaking(isMaking: boolean): void;
   timings(): RequestTimings;
   /** Drops what is still in hand. */
   close(): void;
@@ -63,43 +65,31 @@ export interface BatcherOptions {
   readonly listener: BatcherListener;
 }
 
-interface Entry {
-  readonly request: PendingRequest;
-  readonly index: number;
-  readonly window: Window;
-  /** Its first run was lost: it is run once more, alone, so that a poisonous window fails by itself. */
-  readonly isRetry: boolean;
-}
-
 /**
  * Brings the windows of many requests to the engines; a batch is of one graph.
  *
- * Never waits for company: an idle engine takes at once what there is. Clients take turns, window
- * by window, and so do the requests of a client. Of one request only as many windows as the engines
- * take at a time count as waiting, so a long clip neither starves the others nor is refused for its
- * length; the rest is held until those have gone.
+ * Never waits for company: an idle engine takes at once what there is. Clients take turns, window by
+ * window, and so do the requests of a client: a long clip does not starve the others.
  */
 export class Batcher {
   readonly #options: BatcherOptions;
-  readonly #queue = new FairQueue<PendingRequest, Entry>((request) => request.client ?? request);
-  /** How many windows of one request may count as waiting. */
-  readonly #shareWindows: number;
+  readonly #queue: WindowQueue;
   #isClosed = false;
 
   constructor(options: BatcherOptions) {
     const { pool, plan, queueMaxWindows } = options;
     this.#options = options;
-    this.#shareWindows = Math.min(queueMaxWindows, pool.size * plan.maxWindows);
+    this.#queue = new WindowQueue(Math.min(queueMaxWindows, pool.size * plan.maxWindows));
   }
 
   /** Windows that wait; more than the limit only where streams that were let in go on, or windows are run again. */
   get queuedWindows(): number {
-    return this.#waiting(this.#queue.counts());
+    return this.#queue.taken;
   }
 
   /** Those of one client's requests. */
   queuedWindowsOf(client: string): number {
-    return this.#waiting(this.#queue.countsOf(client));
+    return this.#queue.takenBy(client);
   }
 
   /** Whole seconds until what waits is done, at the rate of the last runs; at least 1: a value for `Retry-After`. */
@@ -137,6 +127,11 @@ export class Batcher {
         const [output] = this.#enqueue(request, [window]);
         return output!;
       },
+      setMaking: (isMaking) => {
+        const isIn = !request.isNew && request.failure === undefined;
+        this.#queue.setMaking(request, isMaking && isIn);
+        this.#announceQueue();
+      },
       timings: () => request.timings(),
       close,
     };
@@ -151,7 +146,7 @@ export class Batcher {
     this.#assertCanRun();
     const { queueMaxWindows, queueMaxAudioSeconds = Infinity } = this.#options;
     const queued = this.queuedWindows;
-    const needed = Math.min(numWindows, this.#shareWindows);
+    const needed = this.#queue.placesFor(numWindows);
     if (queued + needed > queueMaxWindows) {
       const detail = `${queued} of at most ${queueMaxWindows} windows wait, no place for ${needed} more`;
       throw this.#overloaded(detail, { queue_max_windows: queueMaxWindows });
@@ -175,7 +170,7 @@ export class Batcher {
 
   /** Fails what waits: no engine will take it. */
   failAll(): void {
-    for (const request of this.#queue.owners()) {
+    for (const request of this.#queue.requests()) {
       this.#fail(request, this.#unavailable('All engines were lost and none could be started'));
     }
   }
@@ -183,7 +178,7 @@ export class Batcher {
   /** Refuses what waits and what may come. */
   close(): void {
     this.#isClosed = true;
-    for (const request of this.#queue.owners()) this.#fail(request, closed());
+    for (const request of this.#queue.requests()) this.#fail(request, closed());
   }
 
   #assertCanRun(): void {
@@ -284,7 +279,7 @@ export class Batcher {
       if (request.failure) continue;
       if (this.#isClosed) this.#fail(request, closed());
       else if (isRetry) this.#fail(request, this.#lostTwice(error));
-      else this.#queue.putBack(request, { ...entry, isRetry: true });
+      else this.#queue.putBack({ ...entry, isRetry: true });
     }
   }
 
@@ -310,15 +305,8 @@ export class Batcher {
     });
   }
 
-  /** @param counts windows, request by request */
-  #waiting(counts: readonly number[]): number {
-    return counts.reduce((sum, count) => sum + Math.min(count, this.#shareWindows), 0);
-  }
-
   #queuedAudioSeconds(): number {
-    let samples = 0;
-    for (const { window } of this.#queue) samples += window.samples.length;
-    return this.#options.meter.seconds(samples);
+    return this.#options.meter.seconds(this.#queue.samples);
   }
 
   #announceQueue(): void {

@@ -56,6 +56,11 @@ export class FairQueue<Owner extends object, Entry> {
     if (turns?.size === 0) this.#groups.delete(group);
   }
 
+  /** Whether an owner has entries that wait. */
+  has(owner: Owner): boolean {
+    return this.#groups.get(this.#groupOf(owner))?.has(owner) ?? false;
+  }
+
   owners(): Owner[] {
     return [...this.#groups.values()].flatMap((turns) => [...turns.keys()]);
   }

@@ -80,6 +80,40 @@ describe('an hour at a rate whose ratio must be rounded', () => {
   });
 });
 
+describe('the samples of all channels', () => {
+  const silence = (channels: number, sampleRate: number, seconds: number): Source => ({
+    sampleRate,
+    channels: Array.from({ length: channels }, () => new Float32Array(seconds * sampleRate)),
+  });
+
+  it.each([
+    [8, 48_000, 1],
+    [2, 192_000, 1],
+    [16, 48_000, 0.5],
+  ])('%i channels at %i Hz of %f s are let in', (...sizes) => {
+    expect(() => hear([silence(...sizes)], { maxClipSeconds: 1 })).not.toThrow();
+  });
+
+  it.each([
+    [9, 48_000, 0.9],
+    [1, 768_000, 0.6],
+  ])('%i channels at %i Hz of %f s are too many', (...sizes) => {
+    expect(() => hear([silence(...sizes)], { maxClipSeconds: 1 })).toThrowError(
+      expect.objectContaining({
+        code: 'clip_too_long',
+        extensions: { max_seconds: 1, max_samples: 384_000 },
+      }),
+    );
+  });
+
+  it('count over all links of a chain', () => {
+    const links = [silence(8, 48_000, 0.4), silence(8, 96_000, 0.4)];
+    expect(() => hear(links, { maxClipSeconds: 1 })).toThrowError(
+      expect.objectContaining({ code: 'clip_too_long' }),
+    );
+  });
+});
+
 describe('a range', () => {
   const source = { sampleRate: 44_100, channels: [sine(300, 44_100, 30)] };
 

@@ -48,7 +48,12 @@ function withModel(name: string, change: Partial<Model> = {}): ModelRegistry {
 
 /** A model whose windows all end like this. */
 const ending = (run: () => Promise<never>): Partial<Model> => ({
-  open: () => ({ run, timings: () => ({ queueMs: 0, inferenceMs: 0 }), close() {} }),
+  open: () => ({
+    run,
+    setMaking() {},
+    timings: () => ({ queueMs: 0, inferenceMs: 0 }),
+    close() {},
+  }),
 });
 
 async function withService<T>(
@@ -280,9 +285,12 @@ describe('operations', () => {
 
   test('GET /metrics, on the main port unless it has one of its own', async () => {
     expect((await service.call('get', '/metrics')).text).toContain('earshot_ready 1');
-    await withService({ env: { METRICS_PORT: '0' } }, async (own) => {
-      expect((await own.call('get', '/metrics')).status).toBe(404);
-    });
+    const elsewhere: Record<string, string>[] = [{ METRICS_PORT: '0' }, { METRICS: 'off' }];
+    for (const env of elsewhere) {
+      await withService({ env }, async (own) => {
+        expect((await own.call('get', '/metrics')).status).toBe(404);
+      });
+    }
   });
 
   test('GET /openapi.json is the file; /docs shows it without asking anyone else', async () => {
@@ -317,6 +325,10 @@ describe('operations', () => {
       expect((await own.call('get', '/')).status).toBe(200);
       expect((await own.call('get', '/docs')).status).toBe(404);
       expect((await own.call('get', '/openapi.json')).status).toBe(200);
+    });
+    await withService({ env: { DOCS_PORT: '0', PAGE: 'off' } }, async (own) => {
+      expect((await own.call('get', '/docs')).status).toBe(404);
+      expect((await own.call('get', '/')).status).toBe(404);
     });
     await withService({ env: { DOCS: 'off', PAGE: 'off' } }, async (own) => {
       expect((await own.call('get', '/')).status).toBe(404);

@@ -208,6 +208,7 @@ test('more numbers than a reply may hold are refused, also where each recording 
   const model = workshop.registry.get();
   const open = () => ({
     run: async () => wide,
+    setMaking() {},
     timings: () => ({ queueMs: 0, inferenceMs: 0 }),
     close() {},
   });

@@ -1,8 +1,19 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import { ServiceError } from '../../src/errors.js';
-import { loadOpenApi } from '../../src/http/openapi-document.js';
+import {
+  type JsonSchema,
+  loadOpenApi,
+  type OpenApiDocument,
+  type OpenApiParameter,
+  operationsOf,
+  resolveReference,
+} from '../../src/http/openapi-document.js';
 import { createParameterParser, type ParseParameters } from '../../src/http/parameters.js';
+
+const OPENAPI = new URL('../../openapi.yaml', import.meta.url);
 
 let parse: ParseParameters;
 beforeAll(async () => {
@@ -112,19 +123,81 @@ describe('refused', () => {
   });
 });
 
-test('whatever comes, the answer is values in range or a ServiceError', () => {
-  const names = fc.oneof(fc.constantFrom('top_k', 'threshold', 'model', 'timeout_ms'), fc.string());
-  const values = fc.oneof(fc.string(), fc.double().map(String), fc.integer().map(String));
-  fc.assert(
-    fc.property(fc.dictionary(names, values), (query) => {
-      try {
-        const { top_k: topK, threshold } = parse('createTags', query);
-        expect(threshold === 'auto' || (threshold >= 0 && threshold <= 1)).toBe(true);
-        expect(topK === 'all' || (Number.isInteger(topK) && topK >= 1)).toBe(true);
-      } catch (error) {
-        expect(error).toBeInstanceOf(ServiceError);
-      }
-    }),
-    { numRuns: 1000 },
+describe('whatever comes, the answer is values in range or the fault of who sent them', () => {
+  const document = parseYaml(readFileSync(OPENAPI, 'utf8')) as OpenApiDocument;
+  const all = operationsOf(document).flatMap(({ operation }) =>
+    (operation.parameters ?? [])
+      .map((each) => resolveReference(document, each) as OpenApiParameter)
+      .filter((each) => each.in === 'query')
+      .map(({ name, schema }) => ({
+        operation: operation.operationId as 'createTags',
+        name,
+        schema,
+      })),
   );
+  const texts = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.double().map(String),
+    fc.integer().map(String),
+    fc.constantFrom(
+      '',
+      'true',
+      'all',
+      'auto',
+      '1e999',
+      '__proto__',
+      '[]',
+      '\0',
+      'x'.repeat(20_000),
+    ),
+  );
+  const values = fc.oneof({ arbitrary: texts, weight: 4 }, fc.array(texts, { maxLength: 4 }));
+
+  test('there are many', () => expect(all.length).toBeGreaterThan(40));
+
+  test.each(all)('$operation: $name', ({ operation, name, schema }) => {
+    const isRight = (value: unknown) => isWithin(document, schema, value);
+    fc.assert(
+      fc.property(values, fc.boolean(), (value, isField) => {
+        const given = { [name]: value };
+        try {
+          const parsed = isField ? parse(operation, {}, given) : parse(operation, given);
+          expect((parsed as Record<string, unknown>)[name]).toSatisfy(isRight);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ServiceError);
+          expect([400, 422]).toContain((error as ServiceError).status);
+        }
+        expect('polluted' in {}).toBe(false);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('a value out of range would be noticed', () => {
+    const range = { type: 'number', minimum: 0, maximum: 1 };
+    for (const value of [1.5, -1, Number.NaN, Infinity, '0.5'])
+      expect(isWithin(document, range, value)).toBe(false);
+    expect(isWithin(document, range, 0.5)).toBe(true);
+  });
 });
+
+/** Whether a value is what the document wants there: a check apart from the one that is tested. */
+function isWithin(document: OpenApiDocument, node: JsonSchema, value: unknown): boolean {
+  const schema = resolveReference(document, node) as JsonSchema;
+  const choices = schema.anyOf ?? schema.oneOf;
+  if (Array.isArray(choices)) return choices.some((each) => isWithin(document, each, value));
+  if ('const' in schema) return value === schema.const;
+  if (Array.isArray(schema.enum)) return schema.enum.includes(value);
+  if (schema.type === 'boolean') return typeof value === 'boolean';
+  if (schema.type === 'array') {
+    const items = schema.items as JsonSchema;
+    return Array.isArray(value) && value.every((item) => isWithin(document, items, item));
+  }
+  if (schema.type === 'string') {
+    return typeof value === 'string' && value.length <= Number(schema.maxLength ?? Infinity);
+  }
+  const { minimum = -Infinity, maximum = Infinity } = schema;
+  const isNumber = typeof value === 'number' && Number.isFinite(value);
+  const isWhole = schema.type !== 'integer' || Number.isInteger(value);
+  return isNumber && isWhole && value >= Number(minimum) && value <= Number(maximum);
+}

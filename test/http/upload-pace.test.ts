@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ServiceError } from '../../src/errors.js';
 import { UploadPace } from '../../src/http/upload-pace.js';
@@ -88,6 +90,18 @@ describe('an upload that drips', () => {
     expect(JSON.parse(body).limits).toEqual({ upload_min_bytes_per_second: 16_384 });
     expect(service.spooled()).toEqual([]);
     expect((await askAnother(service)).body.code).toBe('unsupported_format');
+    await service.close();
+  });
+
+  test('is cut off with its connection, which it could hold as well', async () => {
+    const clock = new ManualClock();
+    const service = await startService(workshop, { clock });
+    const socket = connect(service.port, '127.0.0.1');
+    const said = text(socket);
+    socket.write('POST /v1/tags HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nR');
+    await expect.poll(() => service.spooled()).toHaveLength(1);
+    clock.advance(10_000);
+    expect(await said).toMatch(/^HTTP\/1.1 408 /);
     await service.close();
   });
 

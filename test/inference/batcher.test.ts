@@ -304,6 +304,59 @@ describe('Batcher with lone windows', () => {
     expect(order().flat()).toEqual([0, 1, 7, 2, 8, 3]);
   });
 
+  it('keeps a place for a clip between its windows, one at most, until its last is made', async () => {
+    const { batcher, finishAll } = await batcherOf({ queueMaxWindows: 2 });
+    const stream = batcher.open({ ...OUTPUTS, client: 'long' });
+    stream.setMaking(true);
+    expect(batcher.queuedWindows).toBe(0);
+    const first = stream.run(marked(1));
+    expect(batcher.queuedWindows).toBe(0);
+    stream.setMaking(true);
+    expect([batcher.queuedWindows, batcher.queuedWindowsOf('long')]).toEqual([1, 1]);
+    expect(batcher.queuedWindowsOf('other')).toBe(0);
+    const second = stream.run(marked(2));
+    expect(batcher.queuedWindows).toBe(1);
+    stream.setMaking(false);
+    await finishAll();
+    await Promise.all([first, second]);
+    expect(batcher.queuedWindows).toBe(0);
+    stream.close();
+  });
+
+  it('lets no more clips in than there are places, however many windows they have', async () => {
+    const { batcher, finishAll } = await batcherOf({ queueMaxWindows: 2 });
+    const streams = [1, 2, 3].map((mark) => ({ mark, stream: batcher.open(OUTPUTS) }));
+    const begin = async ({ mark, stream }: (typeof streams)[number]) => {
+      const ran = stream.run(marked(mark));
+      stream.setMaking(true);
+      await Promise.all([ran, finishAll()]);
+    };
+    const [first, second, third] = streams as [
+      (typeof streams)[0],
+      (typeof streams)[0],
+      (typeof streams)[0],
+    ];
+    await begin(first);
+    await begin(second);
+    await expect(begin(third)).rejects.toMatchObject({ code: 'overloaded' });
+    first.stream.close();
+    await begin(third);
+    for (const { stream } of streams) stream.close();
+    expect(batcher.queuedWindows).toBe(0);
+  });
+
+  it('ends a clip between its windows when no engine is left', async () => {
+    const { batcher, finishAll } = await batcherOf();
+    const stream = batcher.open(OUTPUTS);
+    const ran = stream.run(marked(1));
+    stream.setMaking(true);
+    await finishAll();
+    await ran;
+    batcher.close();
+    expect(batcher.queuedWindows).toBe(0);
+    await expect(stream.run(marked(2))).rejects.toMatchObject({ code: 'draining' });
+  });
+
   it('runs a window again that a poisoned engine gave no finite numbers for', async () => {
     const { batcher, engines, control, finishAll, restart } = await batcherOf();
     control.isPoisoned = true;
