@@ -15,7 +15,7 @@ import { listen } from './listen.js';
 import type { Log } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { loadOntology } from './ontology/load-ontology.js';
-import { openSideServers, type SideServers } from './side-servers.js';
+import type { SideServers } from './side-servers.js';
 
 /** A service that listens. */
 export interface Service {
@@ -47,7 +47,11 @@ export async function startService(config: Config, log: Log): Promise<Service> {
     isReady: () => (loaded?.ready() ?? false) && !lifecycle.isLeaving,
     isDraining: () => lifecycle.isLeaving,
   });
-  const { registry, decoder, ontology, createApp } = await openParts(config, log, metrics);
+  const { registry, decoder, ontology, createApp, openSideServers } = await openParts(
+    config,
+    log,
+    metrics,
+  );
   loaded = registry;
   const stopWatching = apiKeys?.watch(systemClock);
   const stopWork = async () => {
@@ -107,14 +111,14 @@ async function readVersions(): Promise<{ service: string; onnxruntime: string }>
 async function openParts(config: Config, log: Log, metrics: Metrics) {
   const models = openModels(config, log, metrics);
   const clipDecoder = openClipDecoder(config, log);
-  const reading = [loadOntology(), import('./app.js')] as const;
+  const reading = [loadOntology(), import('./app.js'), import('./side-servers.js')] as const;
   try {
-    const [registry, decoder, ontology, { createApp }] = await Promise.all([
+    const [registry, decoder, ontology, { createApp }, { openSideServers }] = await Promise.all([
       models,
       clipDecoder,
       ...reading,
     ]);
-    return { registry, decoder, ontology, createApp };
+    return { registry, decoder, ontology, createApp, openSideServers };
   } catch (error) {
     const opened = await Promise.allSettled([models, clipDecoder]);
     await Promise.all(opened.map((each) => each.status === 'fulfilled' && each.value.close()));
