@@ -9,7 +9,7 @@ export interface StartUpRow {
   readonly limitSeconds: number;
   /** Seconds until ready with two engines, as a share of the limit: one for each round. */
   readonly readyShares: readonly number[];
-  /** Of an engine after some clips: written by it alone, and its part of all, beside so many engines. */
+  /** Of an engine after some clips, where there are so many: its own, and that with its part of the pages of files. */
   readonly engines: readonly {
     readonly engines: number;
     readonly privateBytes: number;
@@ -25,8 +25,8 @@ export interface StartUpResults {
 export const RESULTS_FILE = new URL('./results/start-up.json', import.meta.url);
 const MARKERS = ['<!-- bench:start-up -->', '<!-- /bench:start-up -->'] as const;
 const HEAD = [
-  '| model | precision | graphs, MiB | time until ready, of its limit | own memory of an engine, MiB | with files, one engine | with files, each of two |',
-  '| --- | --- | --- | --- | --- | --- | --- |',
+  '| model | precision | graphs, MiB | time until ready, of its limit | own memory, one engine | own, each of two | with files, one engine | with files, each of two |',
+  '| --- | --- | --- | --- | --- | --- | --- | --- |',
 ];
 
 export const readStartUp = (): StartUpResults => JSON.parse(readFileSync(RESULTS_FILE, 'utf8'));
@@ -54,6 +54,7 @@ function lineOf({ model, precision, limitSeconds, graphBytes, readyShares, engin
     precision,
     mebibytes(graphBytes),
     `${middle} (${low} to ${high}) of ${limitSeconds} s`,
+    mebibytes(of(1)?.privateBytes),
     mebibytes(of(2)?.privateBytes),
     mebibytes(of(1)?.proportionalBytes),
     mebibytes(of(2)?.proportionalBytes),

@@ -100,8 +100,8 @@ function sessionOptions(spec: EngineSpec, graph: GraphSpec): InferenceSession.Se
     graphOptimizationLevel: 'all',
   } as const;
   if (spec.provider === 'cpu') {
-    // Pages of the file that are only read are the same memory in every engine. Not of int8: there they are a quarter,
-    // and putting them in order for every run takes a larger part of it; see docs/decisions/0015-engines-share-weights.md.
+    // Pages of the file that are only read are the same memory in every engine. Not of int8, which has a quarter to share
+    // and loses nearly as much by it; see docs/decisions/0015-engines-share-weights.md.
     const { file, precision } = graph;
     const asTheyLie = spec.sharesWeights && file.externalData !== null && precision !== 'int8';
     const extra = asTheyLie ? { session: { disable_prepacking: '1' } } : {};
