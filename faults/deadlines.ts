@@ -1,14 +1,14 @@
-import { durationMs, withStatus } from './load/answers.js';
+import { withStatus } from './load/answers.js';
 import { barks } from './load/clips.js';
 import { send } from './load/requests.js';
 import { ServiceProcess } from './load/service-process.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
-const SCALES = { smoke: { barks: 20, rounds: 1 }, full: { barks: 60, rounds: 10 } } as const;
+const SCALES = { smoke: { barks: 14, rounds: 1 }, full: { barks: 60, rounds: 10 } } as const;
 /** All of them find a place behind the long clip. */
 const IMPATIENT = 5;
 const TIMEOUT_MS = 200;
-const MAX_LATE_MS = 50;
+const MAX_LATE_MS = 100;
 
 /** Clients in a hurry behind a clip that takes far longer. */
 export const deadlines: FaultSuite = {
@@ -19,6 +19,8 @@ export const deadlines: FaultSuite = {
     return ServiceProcess.during({}, async ({ url }) => {
       const { barks: times, rounds } = SCALES[size];
       const path = isGuarded ? `/v1/tags?timeout_ms=${TIMEOUT_MS}` : '/v1/tags';
+      // The first clips of a service take longer than any after them.
+      await send({ url, clip: barks(1) });
       const ends: Round[] = [];
       while (ends.length < (isGuarded ? rounds : 1)) ends.push(await hurry(url, path, times));
       return figuresOf(ends);
@@ -29,6 +31,7 @@ export const deadlines: FaultSuite = {
 interface Round {
   readonly numInTime: number;
   readonly numBeforeLongClip: number;
+  /** From when the clip was there, as the limit of time. */
   readonly latestMs: number;
   readonly isLongClipAnswered: boolean;
 }
@@ -42,7 +45,7 @@ async function hurry(url: string, path: string, times: number): Promise<Round> {
   return {
     numInTime: told.length,
     numBeforeLongClip: told.filter(({ endMs }) => endMs < first.endMs).length,
-    latestMs: Math.max(...told.map(durationMs)),
+    latestMs: Math.max(...told.map(({ sentMs, endMs }) => endMs - sentMs)),
     isLongClipAnswered: first.status === 200,
   };
 }

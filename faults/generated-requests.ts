@@ -4,7 +4,7 @@ import { type GeneratedRequest, generateRequests } from './hostile/generated-req
 import { inTurns } from './in-turns.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
-const COUNTS = { smoke: 200, full: 2500 } as const;
+const COUNTS = { smoke: 150, full: 2500 } as const;
 const SEED = 8;
 const AT_ONCE = 4;
 

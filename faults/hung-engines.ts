@@ -7,7 +7,7 @@ import { numLeft } from './hostile/processes.js';
 import { SeededDraws } from './seeded-draws.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
-const CLIPS = { smoke: 8, full: 60 } as const;
+const CLIPS = { smoke: 5, full: 60 } as const;
 const CHANCE = 0.2;
 const SEED = 5;
 const AT_ONCE = 2;

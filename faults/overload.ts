@@ -9,12 +9,13 @@ import { quantile } from './load/statistics.js';
 import type { FaultFigures, FaultSuite, SuiteOptions, SuiteSize } from './suite.js';
 
 /**
- * In a full run a clip is long beside what a refusal costs, as work of large models is, and clients wait for the work of
- * so many places: of far more than there are, of far less than all of the requests would take.
+ * In a full run a clip is long beside what a refusal costs, a second of work or so, as ten seconds of sound are with a
+ * large model; and clients wait for the work of so many places: of far more than there are, of far less than all of the
+ * requests would take.
  */
 const SCALES = {
-  smoke: { barks: 1, seconds: 2, patiencePlaces: 200 },
-  full: { barks: 12, seconds: 20, patiencePlaces: 32 },
+  smoke: { barks: 1, seconds: 1, patiencePlaces: 60 },
+  full: { barks: 24, seconds: 30, patiencePlaces: 32 },
 } as const;
 type Scale = (typeof SCALES)[SuiteSize];
 

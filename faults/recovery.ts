@@ -22,6 +22,7 @@ export const recovery: FaultSuite = {
   name: 'recovery',
   shows: 'after a burst the next client is served as if nothing had been',
   control: 'no limit on what waits',
+  isFullOnly: true,
   async run({ size, isGuarded }: SuiteOptions): Promise<FaultFigures> {
     const env = isGuarded ? {} : { QUEUE_MAX_WINDOWS: NO_LIMIT, MAX_UPLOADS: NO_LIMIT };
     return ServiceProcess.during({ env }, async ({ url }) => {

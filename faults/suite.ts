@@ -28,6 +28,8 @@ export interface FaultSuite {
   readonly shows: string;
   /** What the control takes away. */
   readonly control: string;
+  /** True: too long for `npm test`, or of a guard that another suite has there. */
+  readonly isFullOnly?: boolean;
   run(options: SuiteOptions): Promise<FaultFigures>;
 }
 

@@ -30,7 +30,6 @@ export const loadSuites: readonly FaultSuite[] = [
   slowSenders,
   departures,
   ending,
-  suddenEnds,
   leaks,
 ];
 
@@ -44,6 +43,7 @@ export const harmSuites: readonly FaultSuite[] = [
   tamperedModels,
   killedDecoders,
   killedEngines,
+  suddenEnds,
   hungEngines,
   poisonedEngines,
 ];

@@ -5,7 +5,7 @@ import { enginePids, startTiny, TinyCopy } from '../test/inference/tiny-model.js
 import { SeededDraws } from './seeded-draws.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
-const FLIPS = { smoke: 20, full: 100 } as const;
+const FLIPS = { smoke: 12, full: 100 } as const;
 const SEED = 12;
 
 /** Model folders of which one byte, anywhere, is another. */

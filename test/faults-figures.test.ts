@@ -1,54 +1,38 @@
 /** Figures of the fault suites that README quotes are those of the last full run. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { type QuotedResult, tableIn, toReadmeTable, withTable } from '../faults/readme-table.js';
+import { missesOf } from '../faults/suite.js';
+import { suites } from '../faults/suites.js';
 
-const url = (path: string) => new URL(`../${path}`, import.meta.url);
-
-/** A number that a suite found, as README has it: `` | `suite` | figure | value | ``. */
-interface Quote {
-  readonly suite: string;
-  readonly figure: string;
-  readonly value: string;
-}
-
-type Results = { readonly suites: readonly SuiteFigures[] };
-interface SuiteFigures {
-  readonly name: string;
-  readonly figures: readonly { readonly name: string; readonly value: number }[];
-}
-
-const DIGITS = 3;
-
-function quotesIn(text: string): Quote[] {
-  return [...text.matchAll(/^\| `([\w-]+)` \| (.+?) \| (-?[\d.]+) \|$/gm)].map(
-    ([, suite = '', figure = '', value = '']) => ({ suite, figure, value }),
-  );
-}
-
-/** Quotes that are no rounding of what was found. */
-function wrongIn(quotes: readonly Quote[], { suites }: Results): Quote[] {
-  return quotes.filter(({ suite, figure, value }) => {
-    const figures = suites.find(({ name }) => name === suite)?.figures ?? [];
-    const found = figures.find(({ name }) => name === figure)?.value;
-    return found === undefined || Number(found.toPrecision(DIGITS)) !== Number(value);
-  });
-}
+const textOf = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+const results = JSON.parse(textOf('bench/results/faults.json')) as {
+  suites: (QuotedResult & { controlMissed: string })[];
+};
+const readme = textOf('README.md');
 
 test('README quotes what was found', () => {
-  const quotes = quotesIn(readFileSync(url('README.md'), 'utf8'));
-  const path = url('bench/results/faults.json');
-  const none: Results = { suites: [] };
-  const results = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Results) : none;
-  expect(wrongIn(quotes, results)).toEqual([]);
+  expect(tableIn(readme)).toBe(toReadmeTable(results.suites));
 });
 
-test('a quote of another value, or of nothing, is noticed', () => {
-  const text = '| `overload` | goodput, of the capacity | 0.971 |\n| `gone` | lost | 0 |\n';
-  const suites = [
-    { name: 'overload', figures: [{ name: 'goodput, of the capacity', value: 0.97142 }] },
-  ];
-  expect(quotesIn(text)).toHaveLength(2);
-  expect(wrongIn(quotesIn(text), { suites })).toMatchObject([{ suite: 'gone' }]);
-  const other = text.replace('0.971', '0.98');
-  expect(wrongIn(quotesIn(other), { suites })).toHaveLength(2);
+test('every suite was run, kept its bounds, and missed one without its guard', () => {
+  expect(results.suites.map(({ name }) => name)).toEqual(suites.map(({ name }) => name));
+  for (const { name, figures, controlMissed } of results.suites) {
+    expect.soft(missesOf(figures, 'full'), name).toEqual([]);
+    expect.soft(controlMissed, name).not.toBe('');
+  }
+});
+
+test('another value is another table', () => {
+  const other = structuredClone(results.suites).map((suite) => ({
+    ...suite,
+    figures: suite.figures.map((figure) => ({ ...figure, value: figure.value + 1 })),
+  }));
+  expect(toReadmeTable(other)).not.toBe(toReadmeTable(results.suites));
+  expect(tableIn(withTable(readme, toReadmeTable(other)))).toBe(toReadmeTable(other));
+});
+
+test('a suite without results, and a page without marks, are noticed', () => {
+  expect(() => toReadmeTable(results.suites.slice(1))).toThrow('of overload');
+  expect(() => tableIn('no marks')).toThrow('Expected one');
 });

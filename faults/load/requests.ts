@@ -18,6 +18,8 @@ export interface Answered {
   readonly retryAfterSeconds: number | undefined;
   readonly body: string;
   readonly startMs: number;
+  /** When its last byte had gone; that of the end where it never did. */
+  readonly sentMs: number;
   readonly endMs: number;
 }
 
@@ -26,10 +28,16 @@ export function send(sent: Sent): Promise<Answered> {
   const startMs = performance.now();
   const lost = { status: 0, retryAfterSeconds: undefined, body: '' };
   return new Promise((resolve) => {
-    const end = (reply: Omit<Answered, 'startMs' | 'endMs'>) =>
-      resolve({ ...reply, startMs, endMs: performance.now() });
+    let sentMs: number | undefined;
+    const end = (reply: Omit<Answered, 'startMs' | 'sentMs' | 'endMs'>) => {
+      const endMs = performance.now();
+      resolve({ ...reply, startMs, sentMs: sentMs ?? endMs, endMs });
+    };
     const request = open(sent);
     request.on('error', () => end(lost));
+    request.on('finish', () => {
+      sentMs = performance.now();
+    });
     request.on('response', (reply) => {
       const retryAfter = reply.headers['retry-after'];
       const retryAfterSeconds = retryAfter === undefined ? undefined : Number(retryAfter);
