@@ -20,6 +20,9 @@ export interface ChildOptions {
   readonly runsPerTurn: number;
 }
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const COMPLAINT_LINES = 20;
+
 /** Path of a program of `bench/children/`. */
 const childProgram = (file: string) =>
   fileURLToPath(new URL(`../children/${file}`, import.meta.url));
@@ -31,7 +34,8 @@ export function openNodeChild(
   options: Pick<ChildOptions, 'name' | 'runsPerTurn'>,
 ): Promise<ChildContender> {
   const nodeArgs = ['--import', 'tsx', childProgram(file), ...args];
-  return ChildContender.open({ ...options, program: process.execPath, args: nodeArgs });
+  // Where tsx is found, wherever the benchmark was started.
+  return ChildContender.open({ ...options, program: process.execPath, args: nodeArgs, cwd: ROOT });
 }
 
 /** A contender in a process of its own: told how often to run, it answers what that took. */
@@ -91,9 +95,9 @@ async function* repliesIn(lines: Interface): AsyncGenerator<Reply> {
   for await (const line of lines) if (line.startsWith('{"')) yield JSON.parse(line) as Reply;
 }
 
-/** The last lines, one after the other, when there are no more. */
+/** What went wrong, once there are no more lines: the last that names an error, or else the last. */
 async function lastLines(lines: Interface): Promise<string> {
   let last: string[] = [];
-  for await (const line of lines) last = [...last, line].slice(-3);
-  return last.join(' / ');
+  for await (const line of lines) if (line !== '') last = [...last, line].slice(-COMPLAINT_LINES);
+  return last.findLast((line) => /Error/.test(line)) ?? last.at(-1) ?? 'it said nothing';
 }
