@@ -1,6 +1,7 @@
-/** Two cores against one, by the clock on the wall: wants a machine that does nothing else. */
+/** What a second core is worth, by the clock on the wall: wants a machine that does nothing else. */
 import { readFile } from 'node:fs/promises';
-import { openMatrix } from './contenders/onnxruntime.js';
+import type { BenchedPrecision } from './clip-work.js';
+import { openMatrix, openSession } from './contenders/onnxruntime.js';
 import { type BenchedService, postClip, startService } from './contenders/service.js';
 import type { Figure } from './figures.js';
 import { ratios } from './statistics.js';
@@ -8,18 +9,58 @@ import { ratios } from './statistics.js';
 const CLIPS = 16;
 const REQUESTS_PER_CORE = 2;
 const MATRIX_TURNS = 2;
+/** One is decoded while another is in the engine, and one waits. */
+const REQUESTS_OF_ONE_ENGINE = 3;
+const SESSION_CLIPS = { fp32: 8, int8: 16 } as const;
 
 export interface CoresOptions {
   readonly modelsDir: string;
   readonly matrices: string;
+  /** Of the model, in `modelsDir`. */
+  readonly modelFolder: string;
+  /** File of the clip's samples, which the session takes. */
+  readonly waveform: string;
   /** File that is posted. */
   readonly clip: string;
   readonly rounds: number;
 }
 
-/** Services on one core and on two in turn, and products of matrices in one process and in two. */
+/** Services on one core and on two in turn, one engine beside a free core, and products of matrices in one process and in two. */
 export async function measureCores(options: CoresOptions): Promise<Figure[]> {
-  return [await measureServices(options), await measureMatrices(options)];
+  return [
+    await measureOneEngine(options, 'fp32'),
+    await measureOneEngine(options, 'int8'),
+    await measureServices(options),
+    await measureMatrices(options),
+  ];
+}
+
+/** A session alone, and the service with one engine, whose decode threads have the other core. */
+async function measureOneEngine(
+  { modelsDir, modelFolder, waveform, clip, rounds }: CoresOptions,
+  precision: BenchedPrecision,
+): Promise<Figure> {
+  const bytes = await readFile(clip);
+  const clips = SESSION_CLIPS[precision];
+  const session = await openSession(modelFolder, waveform, { precision, seconds: 10 });
+  const service = await startService({ modelsDir, precision, cores: 2, engines: 1 });
+  const seconds: [number[], number[]] = [[], []];
+  try {
+    for (let round = 0; round < rounds; round += 1) {
+      seconds[0].push(await wallSeconds(() => session.run(clips)));
+      seconds[1].push(await postMany(service, bytes, { clips, inHand: REQUESTS_OF_ONE_ENGINE }));
+      console.error(`one engine, ${precision}, round ${round + 1} of ${rounds}`);
+    }
+  } finally {
+    await session.close();
+    await service.close();
+  }
+  return {
+    key: `one-engine-${precision}`,
+    title: `through HTTP, one engine beside a free core, ${precision === 'fp32' ? 'float32' : 'int8'}, MP3: share of the session's rate by the clock`,
+    target: { atLeast: 0.95 },
+    ...ratios(seconds[0], seconds[1]),
+  };
 }
 
 async function measureServices({ modelsDir, clip, rounds }: CoresOptions): Promise<Figure> {
@@ -31,8 +72,10 @@ async function measureServices({ modelsDir, clip, rounds }: CoresOptions): Promi
   const seconds: [number[], number[]] = [[], []];
   try {
     for (let round = 0; round < rounds; round += 1) {
-      seconds[0].push(await postMany(services[0], bytes, REQUESTS_PER_CORE));
-      seconds[1].push(await postMany(services[1], bytes, 2 * REQUESTS_PER_CORE));
+      for (const [index, service] of services.entries()) {
+        const inHand = (index + 1) * REQUESTS_PER_CORE;
+        seconds[index]?.push(await postMany(service, bytes, { clips: CLIPS, inHand }));
+      }
       console.error(`cores, round ${round + 1} of ${rounds}`);
     }
   } finally {
@@ -47,8 +90,12 @@ async function measureServices({ modelsDir, clip, rounds }: CoresOptions): Promi
 }
 
 /** Seconds on the wall for all clips, so many in hand at a time. */
-async function postMany({ url }: BenchedService, bytes: Buffer, inHand: number): Promise<number> {
-  let left = CLIPS;
+async function postMany(
+  { url }: BenchedService,
+  bytes: Buffer,
+  { clips, inHand }: { readonly clips: number; readonly inHand: number },
+): Promise<number> {
+  let left = clips;
   const startMs = performance.now();
   await Promise.all(
     Array.from({ length: inHand }, async () => {
@@ -91,7 +138,7 @@ async function takeTurns(children: readonly { turn(): Promise<number> }[]): Prom
   );
 }
 
-async function wallSeconds(work: () => Promise<void>): Promise<number> {
+async function wallSeconds(work: () => Promise<unknown>): Promise<number> {
   const startMs = performance.now();
   await work();
   return (performance.now() - startMs) / 1000;

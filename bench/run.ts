@@ -30,7 +30,10 @@ const clip = (name: string) => join(clips, name);
 let results = readResults(options.out);
 if (options.parts.has('core') || options.parts.has('rivals')) keep(await measureInTurns());
 if (options.parts.has('cores')) {
-  const rows = await measureCores({ modelsDir, matrices, clip: clip('10s.mp3'), ...options });
+  const [posted, waveform] = [clip('10s.mp3'), clip('10s.f32')];
+  const modelFolder = join(modelsDir, 'base');
+  const given = { modelsDir, modelFolder, matrices, clip: posted, waveform };
+  const rows = await measureCores({ ...given, rounds: options.rounds });
   keep({ cores: { rounds: options.rounds, rows } });
 }
 if (options.parts.has('training')) {

@@ -22,17 +22,20 @@ export interface ServiceOptions {
   readonly precision: BenchedPrecision;
   /** Cores that it may use, 0 the first; as many engines and decode threads as cores. */
   readonly cores: number;
+  /** Other than one per core. */
+  readonly engines?: number;
 }
 
 /** Starts `dist/main.js` with its own defaults for so many cores; comes back when it is ready. */
 export async function startService(options: ServiceOptions): Promise<BenchedService> {
-  const { modelsDir, precision, cores } = options;
+  const { modelsDir, precision, cores, engines } = options;
   const coreList = Array.from({ length: cores }, (_, core) => core).join(',');
   const child = spawn('taskset', ['-c', coreList, process.execPath, MAIN], {
     env: {
       PATH: process.env.PATH,
       ...{ PORT: '0', HOST: '127.0.0.1', EXECUTION_PROVIDER: 'cpu', LOG_LEVEL: 'info' },
       ...{ MODELS_DIR: modelsDir, PRECISION: precision, PRE_STOP_MS: '0' },
+      ...(engines !== undefined && { ENGINES: String(engines) }),
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
