@@ -19,6 +19,7 @@ export const hungEngines: FaultSuite = {
   name: 'hung-engines',
   shows: 'an engine that hangs is ended at its limit, and its work is done by another',
   control: 'no limit for a run, only one for the request',
+  isFullOnly: true,
   async run({ size, isGuarded }: SuiteOptions): Promise<FaultFigures> {
     const clips = distinctClips(CLIPS[size]);
     const plan = new LossPlan({

@@ -14,6 +14,7 @@ export const liveness: FaultSuite = {
   name: 'liveness',
   shows: 'the service answers others while it works on a long clip',
   control: 'work of some seconds on the main thread',
+  isFullOnly: true,
   async run({ size, isGuarded }: SuiteOptions): Promise<FaultFigures> {
     const planted = isGuarded ? [] : (['stall'] as const);
     return ServiceProcess.during({ planted }, async ({ url }) => {

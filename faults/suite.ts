@@ -28,7 +28,7 @@ export interface FaultSuite {
   readonly shows: string;
   /** What the control takes away. */
   readonly control: string;
-  /** True: too long for `npm test`, or of a guard that another suite has there. */
+  /** True: too long for `npm test`, or of a guard that a test or another suite has there. */
   readonly isFullOnly?: boolean;
   run(options: SuiteOptions): Promise<FaultFigures>;
 }
