@@ -4,7 +4,7 @@ import { send } from './load/requests.js';
 import { ServiceProcess } from './load/service-process.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
-const SCALES = { smoke: { barks: 14, rounds: 1 }, full: { barks: 60, rounds: 10 } } as const;
+const SCALES = { smoke: { barks: 10, rounds: 1 }, full: { barks: 60, rounds: 10 } } as const;
 /** All of them find a place behind the long clip. */
 const IMPATIENT = 5;
 const TIMEOUT_MS = 200;

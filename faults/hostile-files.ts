@@ -11,7 +11,7 @@ import { childrenOf, numLeft } from './hostile/processes.js';
 import { inTurns } from './in-turns.js';
 import type { FaultFigures, FaultSuite, SuiteOptions } from './suite.js';
 
-const COUNTS = { smoke: 70, full: 1500 } as const;
+const COUNTS = { smoke: 60, full: 1500 } as const;
 /** Enough to meet faults that nobody turns into refusals. */
 const CONTROL_COUNT = 20;
 /** Of the clips whose answers must stay as they were. */

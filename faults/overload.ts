@@ -14,7 +14,7 @@ import type { FaultFigures, FaultSuite, SuiteOptions, SuiteSize } from './suite.
  * requests would take.
  */
 const SCALES = {
-  smoke: { barks: 1, seconds: 1, patiencePlaces: 60 },
+  smoke: { barks: 1, seconds: 1, patiencePlaces: 45 },
   full: { barks: 24, seconds: 30, patiencePlaces: 32 },
 } as const;
 type Scale = (typeof SCALES)[SuiteSize];
