@@ -11,6 +11,8 @@ const CAP_SECONDS = { smoke: 5, full: 60 } as const;
 /** What the bombs hold, times the longest clip. */
 const TIMES_TOO_LONG = 10;
 const UNGUARDED_SECONDS = 3600;
+/** Each file is sent so often, and its least cost counts: code that runs for the first time is slow, whatever it decodes. */
+const TIMES_SENT = { smoke: 1, full: 2 } as const;
 /** Of the longest clip: what is let in, and read to its end. */
 const HONEST_SHARE = 0.95;
 
@@ -26,15 +28,17 @@ export const decompressionBombs: FaultSuite = {
     const workshop = await openWorkshop({ maxClipSeconds });
     const service = await startService(workshop, { env: { REQUEST_TIMEOUT_MS: '120000' } });
     try {
-      const honest = await cost(service, { name: 'honest', bytes: longestHonest(capSeconds) });
+      const times = TIMES_SENT[size];
+      const longest = { name: 'honest', bytes: longestHonest(capSeconds) };
+      const honest = await leastCost(service, longest, times);
       const seconds = TIMES_TOO_LONG * capSeconds;
       const makers = [bombs, ...(isGuarded ? [wideBombs] : [])];
       const filesOf = (length: number) => makers.flatMap((make) => make(length));
       const costs: Cost[] = [];
-      for (const file of filesOf(seconds)) costs.push(await cost(service, file));
+      for (const file of filesOf(seconds)) costs.push(await leastCost(service, file, times));
       const honestOfKind: Cost[] = [];
       for (const file of filesOf(HONEST_SHARE * capSeconds)) {
-        honestOfKind.push(await cost(service, file));
+        honestOfKind.push(await leastCost(service, file, times));
       }
       return figuresOf({ honest, honestOfKind, costs });
     } finally {
@@ -78,6 +82,12 @@ interface Cost {
   readonly name: string;
   readonly code: string | undefined;
   readonly cpuMs: number;
+}
+
+async function leastCost(service: TestService, file: NamedFile, times: number): Promise<Cost> {
+  const costs: Cost[] = [];
+  while (costs.length < times) costs.push(await cost(service, file));
+  return costs.reduce((least, each) => (each.cpuMs < least.cpuMs ? each : least));
 }
 
 /** Of this process, in which the decode threads are, and of the engines. */

@@ -8,18 +8,30 @@ import { expect, test } from 'vitest';
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
 
 /** Files that know nothing of the rest. `metrics` knows the types of what it observes. */
-const LEAVES = ['errors', 'log', 'metrics', 'config', 'available-cores', 'entry-point'];
+const LEAVES = [
+  'errors',
+  'log',
+  'metrics',
+  'config',
+  'available-cores',
+  'background-priority',
+  'entry-point',
+];
 
 /** What each part may import; `types` only as types. */
 const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
   errors: { values: [] },
   log: { values: [] },
   'available-cores': { values: [] },
+  'background-priority': { values: [] },
   'entry-point': { values: [] },
   config: { values: ['available-cores'] },
   metrics: { values: ['errors'], types: ['inference'] },
-  audio: { values: ['errors', 'entry-point'] },
-  inference: { values: ['errors', 'entry-point'], types: ['audio', 'log'] },
+  audio: { values: ['errors', 'background-priority', 'entry-point'] },
+  inference: {
+    values: ['errors', 'background-priority', 'entry-point'],
+    types: ['audio', 'log'],
+  },
   ontology: { values: [] },
   outputs: { values: ['audio', 'errors'], types: ['inference', 'ontology'] },
   analyze: { values: ['audio', 'outputs', 'errors'], types: ['inference', 'metrics'] },

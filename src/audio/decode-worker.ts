@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
+import { workInBackground } from '../background-priority.js';
 import { ServiceError } from '../errors.js';
 import type { FfmpegStream } from './codecs/ffmpeg.js';
 import { decodeClip } from './decode-clip.js';
@@ -162,5 +163,7 @@ function toError({ problem }: Extract<DecodeCommand, { type: 'ffmpeg-failed' }>)
 // The decoders write each fault of a clip to the console, up to tens of kilobytes for one clip.
 console.error = () => {};
 console.warn = () => {};
+// On Linux a thread has a priority of its own; elsewhere this would be that of the whole process.
+if (process.platform === 'linux') workInBackground();
 parentPort!.on('message', obey);
 report({ type: 'ready' });

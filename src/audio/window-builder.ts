@@ -7,8 +7,8 @@ import { createResampler, type Resampler } from './resample.js';
 import { type CutWindow, WindowCutter, type WindowGrid } from './window.js';
 
 const [MIN_RATE_HZ, MAX_RATE_HZ] = [1_000, 768_000];
-/** Of all channels together, for each second of the longest clip: eight channels at 48 kHz, or two at 192 kHz. */
-const MAX_SAMPLES_PER_SECOND = 8 * 48_000;
+/** Of all channels together, for each second of the longest clip: six channels at 48 kHz, or three at 96 kHz. */
+const MAX_SAMPLES_PER_SECOND = 6 * 48_000;
 
 /** What of a clip is heard, and how the windows are to be. */
 export interface HearingPlan {

@@ -4,6 +4,7 @@
  * It is a process of its own because `session.run()` holds its thread until it is done and can
  * only be stopped by ending the process; see docs/decisions/0001-engine-processes.md.
  */
+import { workInBackground } from '../background-priority.js';
 import type { EngineCommand, EngineReply } from './engine-messages.js';
 import { type ModelSession, openGraphs } from './session.js';
 
@@ -11,6 +12,7 @@ let session: ModelSession | undefined;
 // Commands are obeyed one after another: `close` must not release a session with a run ahead of it.
 let work: Promise<void> = Promise.resolve();
 
+workInBackground();
 process.on('message', (command: EngineCommand) => {
   work = work.then(() => obey(command));
 });
