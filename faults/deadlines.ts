@@ -15,6 +15,7 @@ export const deadlines: FaultSuite = {
   name: 'deadlines',
   shows: 'time is up when it is up, not when the work before is done',
   control: 'no limit on the time of a request',
+  isFullOnly: true,
   async run({ size, isGuarded }: SuiteOptions): Promise<FaultFigures> {
     return ServiceProcess.during({}, async ({ url }) => {
       const { barks: times, rounds } = SCALES[size];

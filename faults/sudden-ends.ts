@@ -20,6 +20,7 @@ export const suddenEnds: FaultSuite = {
   name: 'sudden-ends',
   shows: 'a service that was killed leaves no process behind, and its next start no file',
   control: 'the spool is not swept at the start',
+  isFullOnly: true,
   async run({ size, isGuarded }: SuiteOptions): Promise<FaultFigures> {
     const spoolDir = mkdtempSync(join(tmpdir(), 'earshot-sudden-'));
     try {
