@@ -8,6 +8,7 @@ from earshot_training.config import ConfigError
 from earshot_training.data.augment import (
     AugmentConfig,
     augment_waveforms,
+    band_limit,
     crop,
     draw_kept_patches,
     gain,
@@ -59,6 +60,29 @@ def test_gain_scales_each_clip_by_decibels_within_the_limit(batch: Batch):
     assert decibels.std() > 0.1
     for factor in factors:
         torch.testing.assert_close(factor, factor.mean().expand_as(factor))
+
+
+def test_a_band_limit_takes_the_treble_of_some_clips_and_leaves_the_rest(batch: Batch):
+    many = Batch(*(part.repeat(16, *[1] * (part.ndim - 1)) for part in batch))
+    limited = band_limit(many, seeded(), probability=0.5)
+    cutoffs_hz = []
+    for before, after, length in zip(
+        many.waveforms, limited.waveforms, many.num_samples.tolist(), strict=True
+    ):
+        assert not after[length:].any()
+        if torch.equal(before, after):
+            continue
+        levels_db = 20 * torch.log10(torch.fft.rfft(after).abs() + 1e-9)
+        before_db = 20 * torch.log10(torch.fft.rfft(before).abs() + 1e-9)
+        hz = torch.linspace(0, 8000, len(levels_db))
+        lost = (before_db - levels_db).unfold(0, 50, 50).mean(dim=1) > 10
+        cutoffs_hz.append(float(hz.unfold(0, 50, 50)[:, 0][lost.float().argmax()]))
+        assert (levels_db - before_db)[hz < 2800].abs().mean() < 1
+    assert 16 <= len(cutoffs_hz) <= 48
+    assert all(2900 <= cutoff <= 8000 for cutoff in cutoffs_hz)
+    assert max(cutoffs_hz) - min(cutoffs_hz) > 2000
+    assert torch.equal(limited.targets, many.targets)
+    assert torch.equal(band_limit(batch, seeded(), probability=0.0).waveforms, batch.waveforms)
 
 
 def test_crop_takes_a_piece_of_long_clips_only(batch: Batch):
@@ -147,7 +171,7 @@ def test_kept_patches_are_sorted_unique_and_padding_comes_last():
 
 
 def test_everything_repeats_with_its_generator(batch: Batch):
-    config = AugmentConfig(mixup_probability=1.0)
+    config = AugmentConfig(mixup_probability=1.0, band_limit_probability=0.5)
     first, second = (augment_waveforms(batch, config, seeded(4)) for _ in range(2))
     other = augment_waveforms(batch, config, seeded(5))
     for part, same in zip(first, second, strict=True):
@@ -159,6 +183,7 @@ def test_everything_repeats_with_its_generator(batch: Batch):
     ("name", "value"),
     [
         ("mixup_probability", 1.5),
+        ("band_limit_probability", -0.1),
         ("kept_patch_share", 0.0),
         ("mixup_alpha", 0.0),
         ("max_gain_db", -1.0),

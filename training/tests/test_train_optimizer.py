@@ -1,5 +1,6 @@
 """Parameter groups, the schedule as a formula, and averages of weights computed by hand."""
 
+import copy
 import math
 
 import pytest
@@ -9,7 +10,10 @@ from torch import nn
 from earshot_training.config import ConfigError, EncoderConfig
 from earshot_training.model.beats import Beats
 from earshot_training.train.averaging import AveragingConfig, WeightAverage
+from earshot_training.train.muon import Muon, orthogonalised
 from earshot_training.train.optimizer import (
+    AnyOptimizer,
+    JointOptimizer,
     OptimizerConfig,
     create_optimizer,
     learning_rate_at,
@@ -80,7 +84,13 @@ def test_frozen_parameters_are_left_out(model: Beats):
 
 
 def test_settings_out_of_range_are_refused():
-    for wrong in ({"min_learning_rate": 1.0}, {"layer_decay": 0.0}, {"warmup_share": 1.0}):
+    for wrong in (
+        {"min_learning_rate": 1.0},
+        {"layer_decay": 0.0},
+        {"warmup_share": 1.0},
+        {"muon_momentum": 1.0},
+        {"muon_rate_scale": 0.0},
+    ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             OptimizerConfig(**wrong)
 
@@ -135,3 +145,93 @@ def test_a_restored_average_goes_on():
             average.update()
         for name, value in whole.averaged_state().items():
             assert torch.equal(value, resumed.averaged_state()[name])
+
+
+def test_muon_moves_the_layers_matrices_and_adamw_all_else(model: Beats):
+    config = OptimizerConfig(
+        kind="muon", learning_rate=1.0, muon_rate_scale=2.0, weight_decay=0.05, layer_decay=0.5
+    )
+    optimizer = create_optimizer(model, config)
+    assert isinstance(optimizer, JointOptimizer)
+    set_learning_rate(optimizer, 0.8)
+    rates = {
+        id(parameter): (group["lr"], "momentum" in group)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    named = dict(model.named_parameters())
+    assert len(rates) == len(named)
+    by_muon = {name for name, parameter in named.items() if rates[id(parameter)][1]}
+    matrices = ("query", "key", "value", "out")
+    assert by_muon == {
+        f"encoder.layers.{layer}.{name}.weight"
+        for layer in range(3)
+        for name in (*(f"attention.{part}" for part in matrices), "expand", "contract")
+    }
+    assert rates[id(named["encoder.layers.2.expand.weight"])][0] == pytest.approx(0.8)
+    assert rates[id(named["encoder.layers.2.expand.bias"])][0] == pytest.approx(0.4)
+
+
+def test_muon_takes_the_step_that_torchs_own_takes():
+    torch.manual_seed(3)
+    for shape in ((24, 8), (8, 24), (16, 16)):
+        ours, theirs = nn.Parameter(torch.randn(shape)), nn.Parameter(torch.empty(shape))
+        with torch.no_grad():
+            theirs.copy_(ours)
+        settings = {"lr": 0.01, "momentum": 0.9}
+        pair = (
+            Muon([{"params": [ours], "weight_decay": 0.1}], **settings),
+            torch.optim.Muon(
+                [theirs], weight_decay=0.1, adjust_lr_fn="match_rms_adamw", **settings
+            ),
+        )
+        for _ in range(3):
+            gradient = torch.randn(shape)
+            before = ours.detach().clone()
+            for parameter, optimizer in zip((ours, theirs), pair, strict=True):
+                parameter.grad = gradient.clone()
+                optimizer.step()
+            # Theirs is in bfloat16, eight bits of mantissa, over five rounds.
+            moved, difference = (ours - before).detach().norm(), (ours - theirs).detach().norm()
+            assert float(difference / moved) < 0.05
+            with torch.no_grad():
+                theirs.copy_(ours)
+
+
+def test_orthogonalising_keeps_directions_and_evens_out_sizes():
+    torch.manual_seed(4)
+    for shape in ((40, 12), (12, 40)):
+        matrix = torch.randn(shape) * torch.logspace(-1, 1, shape[1])
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+        sizes = torch.einsum("ik,ij,kj->k", left, orthogonalised(matrix), right)
+        assert 0.6 < float(sizes.min()) < float(sizes.max()) < 1.3
+    assert torch.equal(orthogonalised(torch.zeros(3, 5)), torch.zeros(3, 5))
+
+
+def test_muon_refuses_what_is_no_matrix():
+    with pytest.raises(ValueError, match=r"expected matrices, got shape \(3,\)"):
+        Muon([{"params": [nn.Parameter(torch.zeros(3))]}], lr=1.0)
+
+
+def test_two_optimizers_resume_as_one(model: Beats):
+    config = OptimizerConfig(kind="muon")
+    waveform, whole = torch.randn(1, 16000), create_optimizer(model, config)
+
+    def step(optimizer: AnyOptimizer) -> None:
+        logits = model(waveform, torch.tensor([16000])).clip_logits
+        assert logits is not None
+        logits.square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    step(whole)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    saved = copy.deepcopy(whole.state_dict())
+    step(whole)
+    expected = [parameter.detach().clone() for parameter in model.parameters()]
+    model.load_state_dict(weights)
+    resumed = create_optimizer(model, config)
+    resumed.load_state_dict(saved)
+    step(resumed)
+    for value, parameter in zip(expected, model.parameters(), strict=True):
+        assert torch.equal(value, parameter)

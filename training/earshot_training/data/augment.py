@@ -29,6 +29,9 @@ class AugmentConfig:
     """Rotate each clip by a random number of samples."""
     max_gain_db: float = 6.0
     """Loudness of each clip, uniform in +- this many decibels."""
+    band_limit_probability: float = 0.0
+    """Share of clips that lose what lies above a random frequency, as a telephone or a low rate of
+    samples takes it away: else a set recorded so is known by its missing treble."""
     mixup_probability: float = 0.5
     """Share of clips that get a second clip mixed in."""
     mixup_alpha: float = 1.0
@@ -46,7 +49,8 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
-        for name in ("mixup_probability", "max_time_mask_share", "max_mel_mask_share"):
+        shares = ("band_limit_probability", "mixup_probability", "max_time_mask_share")
+        for name in (*shares, "max_mel_mask_share"):
             _expect(0 <= getattr(self, name) <= 1, name, "a share in [0, 1]", getattr(self, name))
         for name in ("max_gain_db", "time_masks", "mel_masks"):
             _expect(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
@@ -58,12 +62,14 @@ class AugmentConfig:
 
 
 def augment_waveforms(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
-    """Crop, roll, gain and mixup, in this order."""
+    """Crop, roll, gain, band limit and mixup, in this order."""
     batch = crop(batch, generator, max_samples=round(config.max_clip_seconds * SAMPLE_RATE_HZ))
     if config.roll:
         batch = roll(batch, generator)
     if config.max_gain_db > 0:
         batch = gain(batch, generator, max_gain_db=config.max_gain_db)
+    if config.band_limit_probability > 0:
+        batch = band_limit(batch, generator, probability=config.band_limit_probability)
     if config.mixup_probability > 0:
         batch = mixup(
             batch,
@@ -104,6 +110,22 @@ def gain(batch: Batch, generator: torch.Generator, *, max_gain_db: float) -> Bat
     spread = torch.rand(len(batch.waveforms), 1, generator=generator) * 2 - 1
     factor = 10 ** (spread * max_gain_db / 20)
     return batch._replace(waveforms=batch.waveforms * factor.to(batch.waveforms.device))
+
+
+def band_limit(batch: Batch, generator: torch.Generator, *, probability: float) -> Batch:
+    """Take from some clips all that lies above a cut-off, uniform between 3 and 8 kHz."""
+    num_clips, num_samples = batch.waveforms.shape
+    cutoff_hz = 3000 + 5000 * torch.rand(num_clips, generator=generator)
+    is_limited = torch.rand(num_clips, generator=generator) < probability
+    frequency_hz = torch.fft.rfftfreq(num_samples, d=1 / SAMPLE_RATE_HZ)
+    is_lost = is_limited[:, None] & (frequency_hz[None, :] > cutoff_hz[:, None])
+    spectra = torch.fft.rfft(batch.waveforms).masked_fill(is_lost.to(batch.waveforms.device), 0)
+    limited = torch.fft.irfft(spectra, n=num_samples)
+    # A steep filter rings: it must not sound on behind a clip's end.
+    place = torch.arange(num_samples, device=limited.device)[None, :]
+    limited = limited.masked_fill(place >= batch.num_samples[:, None], 0.0)
+    chosen = is_limited.to(limited.device)[:, None]
+    return batch._replace(waveforms=torch.where(chosen, limited, batch.waveforms))
 
 
 def mixup(
