@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { type Tables, toTable } from './marked-tables.js';
 
 /** What one model takes in one precision. */
 export interface StartUpRow {
@@ -23,33 +24,36 @@ export interface StartUpResults {
 }
 
 export const RESULTS_FILE = new URL('./results/start-up.json', import.meta.url);
-const MARKERS = ['<!-- bench:start-up -->', '<!-- /bench:start-up -->'] as const;
-const HEAD = [
-  '| model | precision | graphs, MiB | time until ready, of its limit | own memory, one engine | own, each of two | with files, one engine | with files, each of two |',
-  '| --- | --- | --- | --- | --- | --- | --- | --- |',
+const TITLES = [
+  'model',
+  'precision',
+  'graphs, MiB',
+  'time until ready, of its limit',
+  'own memory, one engine',
+  'own, each of two',
+  'with files, one engine',
+  'with files, each of two',
 ];
 
 export const readStartUp = (): StartUpResults => JSON.parse(readFileSync(RESULTS_FILE, 'utf8'));
 
-/** A page with the table of these results between its markers. */
-export function quoteStartUp(page: string, results: StartUpResults): string {
-  const [begin, end] = MARKERS.map((marker) => page.indexOf(marker)) as [number, number];
-  if (begin < 0 || end < begin) throw new Error(`Expected ${MARKERS.join(' and ')} in the page`);
-  const table = `${MARKERS[0]}\n${tableOf(results)}\n\nMachine: ${results.machine}.\n`;
-  return page.slice(0, begin) + table + page.slice(end);
+/** With what they were measured on, by the name of its marks. */
+export function startUpTables(results: StartUpResults): Tables {
+  return { 'bench:start-up': `${tableOf(results)}\n\nMachine: ${results.machine}.` };
 }
 
 export function tableOf({ rows }: StartUpResults): string {
-  return [...HEAD, ...rows.map(lineOf)].join('\n');
+  return toTable(TITLES, rows.map(cellsOf));
 }
 
-function lineOf({ model, precision, limitSeconds, graphBytes, readyShares, engines }: StartUpRow) {
+function cellsOf(row: StartUpRow): readonly string[] {
+  const { model, precision, limitSeconds, graphBytes, readyShares, engines } = row;
   const sorted = readyShares.toSorted((a, b) => a - b);
   const [low, middle, high] = [0, Math.floor(sorted.length / 2), sorted.length - 1].map((i) =>
     (sorted[i] ?? Number.NaN).toFixed(2),
   );
   const of = (count: number) => engines.find((each) => each.engines === count);
-  const cells = [
+  return [
     model,
     precision,
     mebibytes(graphBytes),
@@ -59,7 +63,6 @@ function lineOf({ model, precision, limitSeconds, graphBytes, readyShares, engin
     mebibytes(of(1)?.proportionalBytes),
     mebibytes(of(2)?.proportionalBytes),
   ];
-  return `| ${cells.join(' | ')} |`;
 }
 
 const mebibytes = (bytes = Number.NaN) => String(Math.round(bytes / 2 ** 20));

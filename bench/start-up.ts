@@ -19,7 +19,8 @@ import { parseArgs } from 'node:util';
 import { graphSpecs } from '../src/inference/graph-spec.js';
 import { loadModelCard, type ModelCard, type Precision } from '../src/inference/model-card.js';
 import { engineMemory, type ProcessMemory } from './engine-memory.js';
-import { quoteStartUp, RESULTS_FILE, type StartUpRow, tableOf } from './start-up-table.js';
+import { withTables } from './marked-tables.js';
+import { RESULTS_FILE, type StartUpRow, startUpTables, tableOf } from './start-up-table.js';
 
 const SHIPPED = fileURLToPath(new URL('../models/earshot-first', import.meta.url));
 const PAGE = new URL('../docs/performance.md', import.meta.url);
@@ -58,7 +59,7 @@ for (let round = 0; round < Number(values.rounds); round += 1) {
 const machine = `${cpus()[0]?.model.trim()}, ${availableParallelism()} cores, Node ${process.version}`;
 const results = { machine, rows: subjects.map(rowOf) };
 writeFileSync(RESULTS_FILE, `${JSON.stringify(results, null, 2)}\n`);
-writeFileSync(PAGE, quoteStartUp(readFileSync(PAGE, 'utf8'), results));
+writeFileSync(PAGE, withTables(readFileSync(PAGE, 'utf8'), startUpTables(results)));
 console.log(`${machine}, ${values.rounds} rounds, median (lowest to highest)\n${tableOf(results)}`);
 
 async function findSubjects(folders: readonly string[]): Promise<Subject[]> {

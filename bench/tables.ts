@@ -1,17 +1,18 @@
 /** Results as the tables that are printed and that README and docs/performance.md quote. */
 import type { Figure, Rival } from './figures.js';
+import { type Tables, toTable } from './marked-tables.js';
 import type { BenchResults } from './results.js';
 import type { Summary } from './statistics.js';
 
 const DIGITS = 3;
 
-/** Tables by the names of their markers: `<!-- bench:core -->`, table, `<!-- /bench:core -->`. */
-function tablesOf(results: BenchResults): Readonly<Record<string, string>> {
+/** Each by the name of its marks. */
+export function tablesOf(results: BenchResults): Tables {
   const { core, cores, training, rivals } = results;
   return {
-    core: figureTable('One core, 10 s clip, base size', [...core.rows, ...cores.rows]),
-    rivals: rivalTable(rivals.rows),
-    training: figureTable('Training', training.rows),
+    'bench:core': figureTable('One core, 10 s clip, base size', [...core.rows, ...cores.rows]),
+    'bench:rivals': rivalTable(rivals.rows),
+    'bench:training': figureTable('Training', training.rows),
   };
 }
 
@@ -25,18 +26,6 @@ export function printed(results: BenchResults): string {
   return [`${results.machine}; rounds: ${rounds}`, ...tables].join('\n\n');
 }
 
-/** A text with every marked table replaced. */
-export function quoteTables(text: string, results: BenchResults): string {
-  return Object.entries(tablesOf(results)).reduce(
-    (quoted, [name, table]) =>
-      quoted.replace(
-        new RegExp(`(<!-- bench:${name} -->\n)[^]*?(<!-- /bench:${name} -->)`, 'g'),
-        (_, start: string, end: string) => `${start}${table}\n${end}`,
-      ),
-    text,
-  );
-}
-
 function figureTable(title: string, figures: readonly Figure[]): string {
   const rows = figures.map((figure) => [
     figure.title,
@@ -44,7 +33,7 @@ function figureTable(title: string, figures: readonly Figure[]): string {
     targetOf(figure),
     isMet(figure),
   ]);
-  return table([title, 'median (lowest to highest)', 'target', 'met'], rows);
+  return toTable([title, 'median (lowest to highest)', 'target', 'met'], rows);
 }
 
 function rivalTable(rivals: readonly Rival[]): string {
@@ -54,7 +43,7 @@ function rivalTable(rivals: readonly Rival[]): string {
       : [`${rival.name} (${rival.version})`, toText(rival.shareOfLimit), toText(rival.earshotOver)],
   );
   const titles = ['Beside it, same clip', 'share of the limit', "Earshot's session: times as fast"];
-  return table(titles, rows);
+  return toTable(titles, rows);
 }
 
 function targetOf({ target }: Figure): string {
@@ -70,9 +59,4 @@ function isMet({ target, median }: Figure): string {
 function toText({ median, lowest, highest }: Summary): string {
   const [middle, low, high] = [median, lowest, highest].map((value) => value.toPrecision(DIGITS));
   return `${middle} (${low} to ${high})`;
-}
-
-function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [line(titles), line(titles.map(() => '---')), ...rows.map(line)].join('\n');
 }

@@ -4,18 +4,20 @@ import { describe, expect, test } from 'vitest';
 import { clipWork, leastSeconds, matrixWork } from '../bench/clip-work.js';
 import { measureRounds } from '../bench/contender.js';
 import { contenderName, coreFigures, PRECISIONS, rivalFigure } from '../bench/figures.js';
+import { withTables } from '../bench/marked-tables.js';
 import { type BenchResults, readResults } from '../bench/results.js';
 import { ratios, summarise } from '../bench/statistics.js';
-import { quoteTables } from '../bench/tables.js';
+import { tablesOf } from '../bench/tables.js';
 
 const emptyPart = { rounds: 0, rows: [] };
+const quoted = (text: string, results: BenchResults) => withTables(text, tablesOf(results));
 const PAGES = ['README.md', 'docs/performance.md'];
 const read = (page: string) => readFileSync(new URL(`../${page}`, import.meta.url), 'utf8');
 
 test.each(PAGES)('%s quotes what was found', (page) => {
   const text = read(page);
   expect(text).toContain('<!-- bench:');
-  expect(text).toBe(quoteTables(text, readResults()));
+  expect(text).toBe(quoted(text, readResults()));
 });
 
 test('another figure in a table is noticed, and so is another result', () => {
@@ -25,10 +27,18 @@ test('another figure in a table is noticed, and so is another result', () => {
     return { machine: 'any', core, rivals: none, cores: none, training: none };
   };
   const results = resultsWith([0.8125, 0.75, 0.9]);
-  const text = quoteTables('<!-- bench:core -->\n<!-- /bench:core -->\n', results);
+  const text = quoted('<!-- bench:core -->\n<!-- /bench:core -->\n', results);
   expect(text).toContain('| share | 0.813 (0.750 to 0.900) | at least 0.8 | yes |');
-  expect(quoteTables(text.replace('0.813', '0.823'), results)).toBe(text);
-  expect(quoteTables(text, resultsWith([0.7, 0.75, 0.9]))).toContain('at least 0.8 | no |');
+  expect(quoted(text.replace('0.813', '0.823'), results)).toBe(text);
+  expect(quoted(text, resultsWith([0.7, 0.75, 0.9]))).toContain('at least 0.8 | no |');
+});
+
+test('a page without marks, or with one end too few, is refused', () => {
+  const tables = { 'bench:core': '| a |', 'bench:rivals': '| b |' };
+  expect(() => withTables('# Speed', tables)).toThrow('marks of bench:core or bench:rivals');
+  const half = '<!-- bench:core -->\n<!-- /bench:core -->\n<!-- bench:rivals -->\n';
+  expect(() => withTables(half, tables)).toThrow('one <!-- /bench:rivals --> after it');
+  expect(() => withTables(half.repeat(2), tables)).toThrow('one <!-- bench:core -->');
 });
 
 describe('how figures are made', () => {

@@ -1,7 +1,8 @@
 /** Figures of the fault suites that README quotes are those of the last full run. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { type QuotedResult, tableIn, toReadmeTable, withTable } from '../faults/readme-table.js';
+import { withTables } from '../bench/marked-tables.js';
+import { faultTables, type QuotedResult } from '../faults/readme-table.js';
 import { missesOf } from '../faults/suite.js';
 import { suites } from '../faults/suites.js';
 
@@ -12,7 +13,7 @@ const results = JSON.parse(textOf('bench/results/faults.json')) as {
 const readme = textOf('README.md');
 
 test('README quotes what was found', () => {
-  expect(tableIn(readme)).toBe(toReadmeTable(results.suites));
+  expect(withTables(readme, faultTables(results.suites))).toBe(readme);
 });
 
 test('every suite was run, kept its bounds, and missed one without its guard', () => {
@@ -28,11 +29,9 @@ test('another value is another table', () => {
     ...suite,
     figures: suite.figures.map((figure) => ({ ...figure, value: figure.value + 1 })),
   }));
-  expect(toReadmeTable(other)).not.toBe(toReadmeTable(results.suites));
-  expect(tableIn(withTable(readme, toReadmeTable(other)))).toBe(toReadmeTable(other));
+  expect(withTables(readme, faultTables(other))).not.toBe(readme);
 });
 
-test('a suite without results, and a page without marks, are noticed', () => {
-  expect(() => toReadmeTable(results.suites.slice(1))).toThrow('of overload');
-  expect(() => tableIn('no marks')).toThrow('Expected one');
+test('a suite without results is noticed', () => {
+  expect(() => faultTables(results.suites.slice(1))).toThrow('of overload');
 });
