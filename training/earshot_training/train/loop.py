@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,12 @@ from earshot_training.train.optimizer import (
     set_learning_rate,
 )
 from earshot_training.train.parallel import ParallelLoss
+from earshot_training.train.precision import (
+    Precision,
+    PrecisionChoice,
+    describe_precision,
+    resolved_precision,
+)
 from earshot_training.train.run_log import StepLog
 
 BatchT = TypeVar("BatchT", bound=TrainingBatch)
@@ -42,8 +48,9 @@ class LoopConfig:
     """Optimizer steps of the whole run; the schedule is laid over them."""
     accumulate: int = 1
     """Batches per step and process. A step's loss is the mean over the batches of all processes."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast around the model; weights and optimizer stay float32."""
+    precision: PrecisionChoice = "fp32"
+    """bf16: autocast around the model; weights and optimizer stay float32. auto: bf16 on devices
+    that have instructions for it, fp32 on others."""
     checkpoint_every_seconds: float = 120.0
     print_every_steps: int = 20
 
@@ -131,6 +138,7 @@ class TrainingLoop(Generic[BatchT]):
         self._clock = clock
         self._cpu_clock = cpu_clock
         self._clocks_read = (clock(), cpu_clock())
+        self.precision: Precision = resolved_precision(settings.loop.precision, device)
         self._optimizer = create_optimizer(objective.module, settings.optimizer)
         self._average = WeightAverage(objective.module, settings.averaging)
         self._loss = ParallelLoss(objective)
@@ -139,6 +147,11 @@ class TrainingLoop(Generic[BatchT]):
     def is_finished(self) -> bool:
         """All steps of the schedule are done."""
         return self.progress.step >= self._settings.loop.steps
+
+    @property
+    def precision_line(self) -> str:
+        """For whoever starts it: which precision it computes in."""
+        return describe_precision(self._settings.loop.precision, self._device)
 
     def averaged_state(self) -> dict[str, Tensor]:
         """State of the module with averaged weights: what is worth keeping of a run."""
@@ -239,7 +252,7 @@ class TrainingLoop(Generic[BatchT]):
                 divisor=loop.accumulate,
                 is_last=micro_step == loop.accumulate - 1,
                 autocast=torch.autocast(
-                    self._device.type, dtype=torch.bfloat16, enabled=loop.precision == "bf16"
+                    self._device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
                 ),
             )
             for name, value in {"loss": result.loss.detach(), **result.metrics}.items():

@@ -87,6 +87,7 @@ def train_in_folder(
 ) -> None:
     """Run the loop until its steps are done or a limit stops it, with its log in the folder."""
     log = _open_log(folder, loop, print_every_steps=print_every_steps, say=say)
+    say(loop.precision_line)
     try:
         loop.run(
             log,
@@ -131,6 +132,7 @@ def training_record(
         "wall_seconds": round(progress.wall_seconds, 3),
         "data": clips_record(clips) | {"by_license": clips_by_license(clips)},
         "config": run_config,
+        "precision": loop.precision,
         "code": source_version(),
         "torch": torch.__version__,
     }
