@@ -25,7 +25,7 @@ const shown = [
   reply: JSON.parse(reply ?? '') as Reply,
 }));
 
-/** The same with every number meant to two decimals: the others are the processor's, whose int8 products may saturate. */
+/** The same with every number meant to two decimals: the others are the processor's, whose float32 sums round in their own order. */
 function toClose(value: unknown): unknown {
   if (typeof value === 'number') return expect.closeTo(value, 2);
   if (Array.isArray(value)) return value.map(toClose);

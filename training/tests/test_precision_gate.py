@@ -86,8 +86,8 @@ def test_precisions_that_pass_are_written_with_their_figures(run: Path, tmp_path
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave one step on either side of zero, where int8 has 127."""
-    monkeypatch.setattr(arithmetic, "LARGEST_INT8", 1)
+    """Leave one step on either side of zero, where int8 has 63."""
+    monkeypatch.setattr(arithmetic, "LARGEST_INT8_WEIGHT", 1)
 
 
 def test_a_spoilt_int8_graph_is_refused_and_leaves_no_folder(

@@ -28,7 +28,9 @@ OPSETS: dict[Precision, int] = {"fp32": ATTENTION_OPSET, "int8": ATTENTION_OPSET
 
 Weights = NDArray[np.float32]
 
-LARGEST_INT8 = 127
+# Processors without VNNI add two products of a weight and an activation (0 to 255) in 16 bits: with
+# weights up to 63 that cannot overflow, and every processor gives the same answer.
+LARGEST_INT8_WEIGHT = 63
 LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 # Rows of float32 activations this far apart lie in the same set of a processor's first cache.
 ALIASING_BYTES = 4096
@@ -118,7 +120,7 @@ class Float32:
 class Int8(Float32):
     """Products in int8: weights per output channel, activations per run of the graph.
 
-    Weights are symmetric (int8, no zero point); activations are measured and turned to uint8 as
+    Weights are symmetric (int8, no zero point, seven bits of it); activations are measured and turned to uint8 as
     they come, by one range for the whole tensor. All other values stay float32.
     """
 
@@ -181,8 +183,8 @@ class Float16(Float32):
 
 
 def quantise_channels(weight: Weights) -> tuple[NDArray[np.int8], Weights]:
-    """Round each output channel to +-127 steps of its own: (in, out) -> int8, scales (out,)."""
+    """Round each output channel to +-63 steps of its own: (in, out) -> int8, scales (out,)."""
     largest = np.abs(weight).max(axis=0, initial=0.0)
     # A channel of zeros has any scale.
-    scales = np.where(largest > 0, largest / LARGEST_INT8, 1.0).astype(np.float32)
+    scales = np.where(largest > 0, largest / LARGEST_INT8_WEIGHT, 1.0).astype(np.float32)
     return np.rint(weight / scales).astype(np.int8), scales
