@@ -120,8 +120,8 @@ class Float32:
 class Int8(Float32):
     """Products in int8: weights per output channel, activations per run of the graph.
 
-    Weights are symmetric (int8, no zero point, seven bits of it); activations are measured and turned to uint8 as
-    they come, by one range for the whole tensor. All other values stay float32.
+    Weights are symmetric (seven bits of int8, no zero point); activations are measured and turned
+    to uint8 as they come, by one range for the whole tensor. All other values stay float32.
     """
 
     @property
