@@ -64,15 +64,19 @@ def relative_error(came: np.ndarray, expected: np.ndarray) -> float:
 # One rounding moves a value of some deviation by 2 ** -9 (int8, if the range is four deviations),
 # 2 ** -8 (int8 weights, whose steps are twice as wide) or 2 ** -13 (float16) of it; twenty or so
 # independent ones follow each other in these two layers.
-@pytest.mark.parametrize(("precision", "most"), [("int8", 0.025), ("fp16", 0.002)])
-def test_answers_lie_by_those_of_float32(precision: Precision, most: float) -> None:
+@pytest.mark.parametrize(
+    ("precision", "most", "most_of_scores"), [("int8", 0.025, 0.005), ("fp16", 0.002, 0.0002)]
+)
+def test_answers_lie_by_those_of_float32(
+    precision: Precision, most: float, most_of_scores: float
+) -> None:
     for waveform in real_waveforms():
         came, expected = run(precision, [waveform]), run("fp32", [waveform])
         for name in OUTPUTS:
             assert came[name].dtype == np.float32
             assert 0 < relative_error(came[name], expected[name]) <= most, name
         scores = [1 / (1 + np.exp(-part["clip_logits"])) for part in (came, expected)]
-        assert np.abs(scores[0] - scores[1]).mean() <= most / 5
+        assert np.abs(scores[0] - scores[1]).mean() <= most_of_scores
 
 
 def test_a_float16_clip_answers_the_same_in_a_batch() -> None:

@@ -117,15 +117,18 @@ def band_limit(batch: Batch, generator: torch.Generator, *, probability: float) 
     num_clips, num_samples = batch.waveforms.shape
     cutoff_hz = 3000 + 5000 * torch.rand(num_clips, generator=generator)
     is_limited = torch.rand(num_clips, generator=generator) < probability
+    if not is_limited.any():
+        return batch
+    device, rows = batch.waveforms.device, is_limited.nonzero().squeeze(1)
     frequency_hz = torch.fft.rfftfreq(num_samples, d=1 / SAMPLE_RATE_HZ)
-    is_lost = is_limited[:, None] & (frequency_hz[None, :] > cutoff_hz[:, None])
-    spectra = torch.fft.rfft(batch.waveforms).masked_fill(is_lost.to(batch.waveforms.device), 0)
+    is_lost = (frequency_hz[None, :] > cutoff_hz[rows, None]).to(device)
+    rows = rows.to(device)
+    spectra = torch.fft.rfft(batch.waveforms[rows]).masked_fill(is_lost, 0)
     limited = torch.fft.irfft(spectra, n=num_samples)
     # A steep filter rings: it must not sound on behind a clip's end.
-    place = torch.arange(num_samples, device=limited.device)[None, :]
-    limited = limited.masked_fill(place >= batch.num_samples[:, None], 0.0)
-    chosen = is_limited.to(limited.device)[:, None]
-    return batch._replace(waveforms=torch.where(chosen, limited, batch.waveforms))
+    is_behind = torch.arange(num_samples, device=device) >= batch.num_samples[rows, None]
+    limited = limited.masked_fill(is_behind, 0.0)
+    return batch._replace(waveforms=batch.waveforms.index_copy(0, rows, limited))
 
 
 def mixup(
