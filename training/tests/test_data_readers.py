@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -268,6 +269,19 @@ def test_unlabelled_clips_keep_their_places_in_the_manifest(tmp_path: Path):
     assert len(clips.manifest) == 24
     assert clips.train == tuple(index for index in range(0, 24, 2) if index != 2)
     assert len(clips.faults) == 1
+
+
+def test_nothing_is_learnt_from_other_clips_of_held_out_recordings(tmp_path: Path):
+    manifest = write_corpus(tmp_path / "clips")
+    listed = read_manifest(manifest)
+    # Fold 2 is scored; a clip of another set comes from the recording of one of its clips.
+    shared = replace(listed[0], source="street", recording=listed[1].recording)
+    assert (shared.fold, listed[1].fold) == (1, 2)
+    write_manifest(manifest, [shared, *listed[1:]])
+    clips = read_unlabelled_clips(UnlabelledDataConfig(manifest=manifest, held_out_folds=(2,)))
+    assert clips.train == tuple(range(2, 24, 2))
+    assert clips.held_out == tuple(range(1, 24, 2))
+    assert clips.faults == ()
 
 
 REAL_TABLES = {

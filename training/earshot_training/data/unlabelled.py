@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from earshot_training.config import ConfigError, FbankStatistics
 from earshot_training.data.clip_waveforms import ClipWaveforms, WaveformCache
-from earshot_training.data.manifest import Clip, in_folds, read_manifest
+from earshot_training.data.manifest import Clip, in_folds, read_manifest, without_recordings_of
 from earshot_training.data.readable import leave_out_unreadable
 from earshot_training.data.sampler import ClipSampler
 from earshot_training.data.token_batches import StoredTokens, TokenBatches
@@ -27,7 +27,8 @@ class UnlabelledDataConfig:
     folds: tuple[int, ...] = ()
     """Folds to learn from; none named: all clips that are not held out."""
     held_out_folds: tuple[int, ...] = ()
-    """Folds that nothing is learnt from, for the scores of a pre-training run."""
+    """Folds that nothing is learnt from, nor from other clips of their recordings, for the scores
+    of a pre-training run."""
     batch_size: int = 32
     max_rows: int = 62
     """Longer clips are cropped, at a random row, to so many rows of 160 ms; 62 are 10 s."""
@@ -54,7 +55,8 @@ class UnlabelledClips(NamedTuple):
     """Indices of the clips to learn from."""
     held_out: tuple[int, ...]
     faults: tuple[str, ...] = ()
-    """Of the clips that are in neither, because their files cannot be opened."""
+    """Of clips whose files cannot be opened; they are in neither, nor are other clips of the
+    recordings that are held out."""
 
     def of(self, indices: Sequence[int]) -> tuple[Clip, ...]:
         """Look up clips by their indices in the manifest."""
@@ -73,13 +75,16 @@ def read_unlabelled_clips(config: UnlabelledDataConfig) -> UnlabelledClips:
         in_folds(manifest, folds)
     readable, faults = leave_out_unreadable(manifest)
     readable_paths = {clip.path for clip in readable}
+    held_out_clips = in_folds(manifest, config.held_out_folds) if config.held_out_folds else ()
+    held_out_paths = {clip.path for clip in held_out_clips}
+    learnable_paths = {clip.path for clip in without_recordings_of(manifest, held_out_clips)}
     train, held_out = [], []
     for index, clip in enumerate(manifest):
         if clip.path not in readable_paths:
             continue
-        if clip.fold is not None and clip.fold in config.held_out_folds:
+        if clip.path in held_out_paths:
             held_out.append(index)
-        elif not config.folds or clip.fold in config.folds:
+        elif clip.path in learnable_paths and (not config.folds or clip.fold in config.folds):
             train.append(index)
     return UnlabelledClips(manifest, tuple(train), tuple(held_out), faults)
 

@@ -18,8 +18,8 @@ from earshot_training.iterate.config import IterateConfig, pretrain_config, with
 from earshot_training.iterate.run_folder import RunFolder
 from earshot_training.probe.cross_validation import choose_score_folds, scored_clips
 from earshot_training.probe.probe import ProbeClips, usable_clips
-from earshot_training.train.finetune import read_training_clips
 from earshot_training.train.run_folder import RunLimits, clips_record
+from earshot_training.train.tagging_data import read_training_clips
 
 CORPUS_FILE = "corpus.jsonl"
 
@@ -127,16 +127,16 @@ def _overlap(
     config: IterateConfig, corpus: UnlabelledClips, probe_clips: ProbeClips
 ) -> dict[str, Any]:
     """Count the scored clips, and those of them whose recordings are learnt from otherwise."""
-    learnt = {_recording(clip) for clip in corpus.of(corpus.train)}
-    taught = {_recording(clip) for clip in _teacher_clips(config)}
+    learnt = {clip.recording for clip in corpus.of(corpus.train)}
+    taught = {clip.recording for clip in _teacher_clips(config)}
     score_folds = choose_score_folds(probe_clips.folds, config.probe.score_folds)
     scored = [probe_clips.clips[index] for index in scored_clips(probe_clips.folds, score_folds)]
     return {
         "score_folds": list(score_folds),
         "scored_clips": len(scored),
-        "scored_clips_learnt_from": sum(_recording(clip) in learnt for clip in scored),
-        "scored_clips_in_teacher": sum(_recording(clip) in taught for clip in scored),
-        "probe_clips_learnt_from": sum(_recording(clip) in learnt for clip in probe_clips.clips),
+        "scored_clips_learnt_from": sum(clip.recording in learnt for clip in scored),
+        "scored_clips_in_teacher": sum(clip.recording in taught for clip in scored),
+        "probe_clips_learnt_from": sum(clip.recording in learnt for clip in probe_clips.clips),
     }
 
 
@@ -145,7 +145,3 @@ def _teacher_clips(config: IterateConfig) -> tuple[Clip, ...]:
     if config.supervised_teacher is None:
         return ()
     return read_training_clips(config.supervised_teacher.data)
-
-
-def _recording(clip: Clip) -> tuple[str, str]:
-    return clip.source, clip.recording
