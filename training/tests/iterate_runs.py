@@ -17,8 +17,8 @@ from earshot_training.iterate.context import create_context
 from earshot_training.iterate.loop import iterate
 from earshot_training.iterate.outcome import Outcome
 from earshot_training.iterate.run_folder import RunFolder
-from earshot_training.train.finetune import DataConfig
 from earshot_training.train.loop import LoopConfig
+from earshot_training.train.tagging_data import DataConfig
 
 TOY_CONFIG = Path(__file__).parents[1] / "configs" / "iterate" / "toy.toml"
 SHORT_STEPS = {"encoder": 5, "tokenizer": 4, "teacher": 3}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from earshot_training.config import FbankStatistics
+from earshot_training.config import ConfigError, FbankStatistics
 from earshot_training.data.manifest import read_manifest, write_manifest
 from earshot_training.errors import UserError
 from earshot_training.labels.audioset import audioset_labels
@@ -17,6 +17,10 @@ from earshot_training.train.finetune import (
     TaggingRun,
     create_tagging_run,
     load_finetune_config,
+)
+from earshot_training.train.tagging_data import (
+    draw_weights,
+    read_tagging_data,
     read_training_clips,
 )
 from tests.made_clips import DOG, RAIN, TINY_CONFIG, write_corpus
@@ -121,3 +125,24 @@ def test_a_run_leaves_out_clips_without_a_label_where_it_is_told_to(config: Fine
     assert first in {clip.path for clip in read_training_clips(config.data)}
     labelled = read_training_clips(replace(config.data, labelled=True))
     assert first not in {clip.path for clip in labelled}
+
+
+def test_a_main_set_is_drawn_in_its_share(config: FinetuneConfig):
+    clips = read_manifest(config.data.manifest)
+    street = [replace(clip, source="street") for clip in clips[:5]]
+    write_manifest(config.data.manifest, [*street, *clips[5:]])
+    drawn = replace(config.data, folds=(), draw="by_set_and_label")
+    data = read_tagging_data(drawn, negative_weight=1.0)
+    plain = draw_weights(drawn, data)
+    weights = draw_weights(replace(drawn, main_source="street", main_share=0.75), data)
+    is_street = torch.tensor([clip.source == "street" for clip in data.clips])
+    assert float(weights[is_street].sum()) == pytest.approx(0.75)
+    assert float(weights[~is_street].sum()) == pytest.approx(0.25)
+    for part in (is_street, ~is_street):
+        torch.testing.assert_close(
+            weights[part] / weights[part].sum(), plain[part] / plain[part].sum()
+        )
+    with pytest.raises(UserError, match="main_source: expected one of several sets, got 'road'"):
+        draw_weights(replace(drawn, main_source="road"), data)
+    with pytest.raises(ConfigError, match="main_source: expected none where"):
+        replace(config.data, main_source="street")

@@ -1,5 +1,7 @@
 """Which clips form batch after batch, as a pure function of seed and position."""
 
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -86,3 +88,9 @@ def balanced_clip_weights(targets: Tensor) -> Tensor:
     weights = (targets * label_weights).sum(dim=1)
     unlabelled = weights == 0
     return torch.where(unlabelled, weights[~unlabelled].mean(), weights)
+
+
+def group_clip_weights(groups: Sequence[Hashable]) -> Tensor:
+    """(clips,) weights by which a group of n clips is drawn in proportion to the root of n."""
+    sizes = Counter(groups)
+    return torch.tensor([sizes[group] ** -0.5 for group in groups])

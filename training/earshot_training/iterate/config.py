@@ -19,10 +19,11 @@ from earshot_training.probe.probe import ProbeConfig
 from earshot_training.tokenizer.codebook import CodebookConfig
 from earshot_training.tokenizer.random_projection import RandomProjectionConfig
 from earshot_training.train.averaging import AveragingConfig
-from earshot_training.train.finetune import DataConfig, FinetuneConfig
+from earshot_training.train.finetune import FinetuneConfig
 from earshot_training.train.loop import LoopConfig
 from earshot_training.train.optimizer import OptimizerConfig
 from earshot_training.train.pretrain import PretrainConfig
+from earshot_training.train.tagging_data import DataConfig
 from earshot_training.train.train_tokenizer import CodebookStartConfig, TrainTokenizerConfig
 
 ENCODER_SEED, TOKENIZER_SEED, RESEEDED_SEED, TEACHER_SEED = 0, 1, 2, 3

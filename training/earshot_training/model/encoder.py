@@ -121,6 +121,8 @@ class Encoder(nn.Module):
             x = x + self._positions_at(x, kept, num_patches)
             position_bias = self.relative_bias.at(kept)
         x = self.dropout(self.norm(x))
+        if torch.is_autocast_enabled(x.device.type):
+            position_bias = position_bias.to(torch.bfloat16, memory_format=torch.contiguous_format)
         layer_vectors: list[Tensor] = []
         for layer in self.layers:
             if not self._drops_layer():

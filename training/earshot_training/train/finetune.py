@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from earshot_training.config import (
-    ConfigError,
     EncoderConfig,
     FbankStatistics,
     to_dict,
@@ -15,54 +14,26 @@ from earshot_training.config import (
 from earshot_training.config_file import load_config
 from earshot_training.data.augment import AugmentConfig
 from earshot_training.data.batch_feed import BatchFeed
-from earshot_training.data.batches import ClipBatches
-from earshot_training.data.clip_waveforms import WaveformCache
-from earshot_training.data.dataset import ClipDataset
-from earshot_training.data.licenses import with_licenses
-from earshot_training.data.manifest import (
-    Clip,
-    clip_list_sha256,
-    in_folds,
-    read_manifest,
-    without_recordings_of,
-)
-from earshot_training.data.readable import leave_out_unreadable
-from earshot_training.data.sampler import ClipSampler, balanced_clip_weights
-from earshot_training.data.targets import ClipTargets, create_targets
-from earshot_training.errors import UserError
+from earshot_training.data.manifest import Clip, clip_list_sha256
+from earshot_training.data.targets import ClipTargets
 from earshot_training.labels.audioset import audioset_labels
 from earshot_training.model.beats import Beats
 from earshot_training.model.initial_weights import load_encoder
+from earshot_training.objectives.objective import Objective
 from earshot_training.objectives.tagging import TaggingConfig, TaggingObjective, initialise_head
+from earshot_training.objectives.taught_tagging import TaughtTagger, TaughtTaggingObjective, Teacher
 from earshot_training.train.averaging import AveragingConfig
 from earshot_training.train.loop import LoopConfig, LoopSettings, TrainingLoop
 from earshot_training.train.optimizer import OptimizerConfig
+from earshot_training.train.tagging_data import (
+    DataConfig,
+    TaggingData,
+    create_clip_batches,
+    read_tagging_data,
+)
+from earshot_training.train.teacher import TeacherConfig
 
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """Which clips are trained on, and how they are read."""
-
-    manifest: Path
-    """In a config file relative to that file."""
-    folds: tuple[int, ...] = ()
-    """Folds to train on; none named: all clips."""
-    held_out_folds: tuple[int, ...] = ()
-    """Folds to be scored: their clips, and all others of their recordings, are left out."""
-    licenses: tuple[str, ...] = ()
-    """Learn from clips of these licences alone, in any spelling and version; none named: from all.
-    What is scored does not depend on it."""
-    labelled: bool = False
-    """Leave out clips without a label, instead of learning that all labels are absent in them."""
-    batch_size: int = 32
-    balanced: bool = False
-    """Draw clips by how rare their labels are, with replacement."""
-    cache: WaveformCache = "int16"
-
-    def __post_init__(self) -> None:
-        """Refuse a batch without clips."""
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size: expected at least 1, got {self.batch_size}")
+_MODEL_IN_TAUGHT = "model."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +51,8 @@ class FinetuneConfig:
     averaging: AveragingConfig = field(default_factory=AveragingConfig)
     init: Path | None = None
     """Artefact to start from; none: from scratch. In a config file relative to that file."""
+    teacher: TeacherConfig | None = None
+    """A convolutional network that learns from the same clips first and then teaches the model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +66,17 @@ class TaggingRun:
     run_config: dict[str, Any]
     faults: tuple[str, ...]
     """Of clips left out, because their files cannot be opened."""
+
+    def averaged_model(self) -> Beats:
+        """Make a tagger of its own, with the averaged weights."""
+        model = Beats(
+            self.model.config, num_labels=self.model.num_labels, statistics=self.model.statistics
+        )
+        prefix = _MODEL_IN_TAUGHT if isinstance(self.loop.module, TaughtTagger) else ""
+        state = self.loop.averaged_state()
+        names = model.state_dict().keys()
+        model.load_state_dict({name: state[prefix + name] for name in names})
+        return model
 
 
 def load_finetune_config(path: Path) -> FinetuneConfig:
@@ -111,26 +95,6 @@ def load_finetune_config(path: Path) -> FinetuneConfig:
     )
 
 
-def read_training_clips(config: DataConfig) -> tuple[Clip, ...]:
-    """Read the manifest and keep the clips that the config names.
-
-    Raises:
-        UserError: no usable manifest, a fold or a licence that it does not have, no clip left.
-
-    """
-    listed = read_manifest(config.manifest)
-    clips = in_folds(listed, config.folds) if config.folds else listed
-    if config.held_out_folds:
-        clips = without_recordings_of(clips, in_folds(listed, config.held_out_folds))
-    if config.licenses:
-        clips = with_licenses(clips, config.licenses)
-    if config.labelled:
-        clips = tuple(clip for clip in clips if clip.mids)
-    if not clips:
-        raise UserError(f"{config.manifest}: expected clips to train on, got none in the folds")
-    return clips
-
-
 def create_tagging_run(
     config: FinetuneConfig,
     *,
@@ -138,23 +102,22 @@ def create_tagging_run(
     device: torch.device,
     resume: bool,
     loader_workers: int = 0,
+    teacher: Teacher | None = None,
 ) -> TaggingRun:
-    """Read the manifest, build the model and the loop; with `resume`, restore the checkpoint."""
-    clips, faults = leave_out_unreadable(read_training_clips(config.data))
-    mids = [label.mid for label in audioset_labels()]
-    targets = create_targets(clips, mids, negative_weight=config.tagging.negative_weight)
+    """Read the manifest, build the model and the loop; with `resume`, restore the checkpoint.
+
+    A config with a teacher needs one that has learnt, over AudioSet's labels.
+    """
+    data = read_tagging_data(config.data, negative_weight=config.tagging.negative_weight)
     run_config = to_dict(replace(config, data=replace(config.data, manifest=Path())))
-    run_config["clips_sha256"] = clip_list_sha256(clips)
-    model = _create_model(config, targets, load_init=not resume).to(device)
-    objective = TaggingObjective(
-        model,
-        priors=targets.positives / len(clips),
-        config=config.tagging,
-        augment=config.augment,
+    run_config["clips_sha256"] = clip_list_sha256(data.clips)
+    model = _create_model(config, data.targets, load_init=not resume).to(device)
+    batches = create_clip_batches(
+        config.data, data, batch_size=config.data.batch_size, seed=config.seed
     )
-    loop = TrainingLoop(
-        objective,
-        BatchFeed(_create_batches(config, clips, targets), workers=loader_workers, device=device),
+    loop: TrainingLoop[Any] = TrainingLoop(
+        _create_objective(config, model, data, teacher),
+        BatchFeed(batches, workers=loader_workers, device=device),
         LoopSettings(
             loop=config.loop,
             optimizer=config.optimizer,
@@ -170,23 +133,34 @@ def create_tagging_run(
     return TaggingRun(
         model=model,
         loop=loop,
-        clips=clips,
-        targets=targets,
+        clips=data.clips,
+        targets=data.targets,
         run_config=run_config,
-        faults=faults,
+        faults=data.faults,
     )
 
 
-def _create_batches(
-    config: FinetuneConfig, clips: tuple[Clip, ...], targets: ClipTargets
-) -> ClipBatches:
-    sampler = ClipSampler(
-        len(clips),
-        config.data.batch_size,
-        seed=config.seed,
-        clip_weights=balanced_clip_weights(targets.targets) if config.data.balanced else None,
+def _create_objective(
+    config: FinetuneConfig, model: Beats, data: TaggingData, teacher: Teacher | None
+) -> Objective[Any]:
+    tagging = TaggingObjective(
+        model,
+        priors=data.targets.positives / len(data.clips),
+        config=config.tagging,
+        augment=config.augment,
     )
-    return ClipBatches(ClipDataset(clips, targets, cache=config.data.cache), sampler)
+    if config.teacher is None:
+        return tagging
+    if teacher is None:
+        raise ValueError("expected a teacher that has learnt, as the config has one, got none")
+    device = next(model.parameters()).device
+    return TaughtTaggingObjective(
+        TaughtTagger(model, teacher_dim=teacher.network.config.dim).to(device),
+        tagging=tagging,
+        teacher=teacher.to(device),
+        trained=data.targets.trained.to(device),
+        config=config.teacher.teaching,
+    )
 
 
 def _create_model(config: FinetuneConfig, targets: ClipTargets, *, load_init: bool) -> Beats:

@@ -139,9 +139,18 @@ class TrainingLoop(Generic[BatchT]):
         self._cpu_clock = cpu_clock
         self._clocks_read = (clock(), cpu_clock())
         self.precision: Precision = resolved_precision(settings.loop.precision, device)
-        self._optimizer = create_optimizer(objective.module, settings.optimizer)
+        self._optimizer = create_optimizer(
+            objective.module,
+            settings.optimizer,
+            muon_dtype=torch.bfloat16 if self.precision == "bf16" else torch.float32,
+        )
         self._average = WeightAverage(objective.module, settings.averaging)
         self._loss = ParallelLoss(objective)
+
+    @property
+    def module(self) -> nn.Module:
+        """What is trained."""
+        return self._objective.module
 
     @property
     def is_finished(self) -> bool:

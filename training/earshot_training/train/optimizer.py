@@ -107,8 +107,13 @@ class _Group(NamedTuple):
     weight_decay: float
 
 
-def create_optimizer(module: nn.Module, config: OptimizerConfig) -> AnyOptimizer:
-    """Optimizer of the trainable parameters; each group carries its `rate_scale`."""
+def create_optimizer(
+    module: nn.Module, config: OptimizerConfig, *, muon_dtype: torch.dtype = torch.float32
+) -> AnyOptimizer:
+    """Optimizer of the trainable parameters; each group carries its `rate_scale`.
+
+    `muon_dtype` is what Muon computes its steps in.
+    """
     layer_indices = [_layer_index(name) for name, _ in module.named_parameters()]
     num_layers = len({index for index in layer_indices if index is not None})
     members: dict[_Group, list[nn.Parameter]] = defaultdict(list)
@@ -124,9 +129,8 @@ def create_optimizer(module: nn.Module, config: OptimizerConfig) -> AnyOptimizer
     if config.kind == "adamw":
         return adamw
     matrices = _as_tables(members, is_muon=True)
-    return JointOptimizer(
-        adamw, Muon(matrices, lr=config.learning_rate, momentum=config.muon_momentum)
-    )
+    muon = Muon(matrices, lr=config.learning_rate, momentum=config.muon_momentum, dtype=muon_dtype)
+    return JointOptimizer(adamw, muon)
 
 
 def _group_of(
