@@ -1,5 +1,7 @@
 """The tagging loss against the same sum written out, and what its head starts from."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -97,3 +99,19 @@ def test_settings_out_of_range_are_refused():
         TaggingConfig(label_smoothing=1.0)
     with pytest.raises(ConfigError, match="negative_weight"):
         TaggingConfig(negative_weight=-0.1)
+
+
+def test_whole_batches_come_in_their_share(model: Beats, batch: Batch):
+    """With every batch whole nothing is dropped; with none the same generator drops patches."""
+    plain = {"roll": False, "max_gain_db": 0, "mixup_probability": 0, "time_masks": 0}
+    dropping = AugmentConfig(**plain, mel_masks=0, kept_patch_share=0.5)
+    whole = replace(dropping, whole_batch_probability=1.0)
+    torch.testing.assert_close(loss_of(model, batch, whole), loss_of(model, batch, PLAIN))
+    half = TaggingObjective(
+        model,
+        priors=PRIORS,
+        config=TaggingConfig(),
+        augment=replace(dropping, whole_batch_probability=0.5),
+    )
+    drawn = [half.tag(batch, torch.Generator().manual_seed(seed)).kept for seed in range(20)]
+    assert 4 <= sum(kept is None for kept in drawn) <= 16

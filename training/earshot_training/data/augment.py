@@ -46,11 +46,13 @@ class AugmentConfig:
     """Widest frequency mask, as a share of the mel bins."""
     kept_patch_share: float = 1.0
     """Share of the patches that enter the encoder (patch dropping)."""
+    whole_batch_probability: float = 0.0
+    """Share of batches in which all patches enter all the same, as they will in use."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges."""
-        shares = ("band_limit_probability", "mixup_probability", "max_time_mask_share")
-        for name in (*shares, "max_mel_mask_share"):
+        probabilities = ("band_limit_probability", "mixup_probability", "whole_batch_probability")
+        for name in (*probabilities, "max_time_mask_share", "max_mel_mask_share"):
             _expect(0 <= getattr(self, name) <= 1, name, "a share in [0, 1]", getattr(self, name))
         for name in ("max_gain_db", "time_masks", "mel_masks"):
             _expect(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))

@@ -101,13 +101,17 @@ class TaggingObjective:
         )
 
     def _draw_kept(self, rows: Tensor, generator: torch.Generator) -> Tensor | None:
-        if self._augment.kept_patch_share == 1:
+        augment = self._augment
+        if augment.kept_patch_share == 1:
+            return None
+        whole = augment.whole_batch_probability
+        if whole > 0 and float(torch.rand((), generator=generator)) < whole:
             return None
         grid_rows, bands = patch_grid(int(rows.max()))
         return draw_kept_patches(
             rows * bands,
             max_patches=grid_rows * bands,
-            share=self._augment.kept_patch_share,
+            share=augment.kept_patch_share,
             generator=generator,
         )
 
