@@ -195,3 +195,21 @@ def test_patches_are_time_major_tiles() -> None:
 def test_refuses_less_than_a_row() -> None:
     with pytest.raises(ValueError, match="frames >= 16"):
         pretrained_model()(torch.zeros(1, 2799), torch.tensor([2799]))
+
+
+@torch.no_grad()
+def test_the_head_is_float32_inside_autocast() -> None:
+    """bfloat16 would round away what tells means over patches apart."""
+    model = finetuned_model()
+    waveforms, num_samples = pad(MIXED)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model(waveforms, num_samples)
+    assert output.clip_logits.dtype == torch.float32
+    for logits, embeddings in (
+        (output.clip_logits, output.clip_embedding),
+        (output.row_logits[0, :1], output.row_embeddings[0, :1]),
+    ):
+        expected = model.predictor(embeddings)
+        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
+        half = model.predictor(embeddings.bfloat16().float())
+        assert (half - expected).abs().max() > 1e-4

@@ -9,7 +9,7 @@ import torch
 from earshot_training.data.manifest import Clip, read_manifest
 from earshot_training.data.ontology import relatives
 from earshot_training.data.sampler import balanced_clip_weights, group_clip_weights
-from earshot_training.data.targets import create_classes, create_targets, to_multi_hot
+from earshot_training.data.targets import create_targets, to_multi_hot
 from earshot_training.errors import UserError
 from earshot_training.labels.audioset import audioset_labels
 from tests.made_clips import BARK, DOG, RAIN, write_corpus
@@ -90,13 +90,3 @@ def test_balanced_weights_count_a_clip_for_its_rare_labels(tmp_path: Path):
 def test_group_weights_draw_groups_by_the_root_of_their_size():
     weights = group_clip_weights(["a", "b", "a", "a", "a", ("c", "d")])
     torch.testing.assert_close(weights, torch.tensor([0.5, 1.0, 0.5, 0.5, 0.5, 1.0]))
-
-
-def test_clips_that_name_the_same_labels_are_a_class():
-    clips = [clip_of(DOG, BARK), clip_of(RAIN), clip_of(), clip_of(BARK, DOG), clip_of(DOG)]
-    targets = to_multi_hot(clips, MIDS)
-    classes = create_classes(targets)
-    assert classes.targets.sum(dim=1).tolist() == [1.0] * 5
-    assert torch.equal(classes.targets[0], classes.targets[3])
-    assert classes.labels_of_class.shape == (4, len(MIDS))
-    assert torch.equal(classes.targets @ classes.labels_of_class, targets)

@@ -60,9 +60,6 @@ def run(options: argparse.Namespace) -> int:
             return 0
         done = finetune(config, **arguments)
     progress, steps = done.loop.progress, config.loop.steps
-    if not (options.out / ARTEFACT_FOLDER).exists():
-        say("stopped in its teacher; go on with --resume")
-        return 0
     state = "finished" if done.loop.is_finished else "stopped; go on with --resume"
     say(f"step {progress.step} of {steps}: {state}; artefact in {options.out / ARTEFACT_FOLDER}")
     return 0

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,25 +46,6 @@ def create_targets(
     weights = negative_weight * known_labels(clips, mids).float()
     weights = torch.where(targets > 0, 1.0, weights) * trained
     return ClipTargets(targets=targets, weights=weights, trained=trained, positives=positives)
-
-
-class ClipClasses(NamedTuple):
-    """Clips of single-class sets, sorted by what their lists name together."""
-
-    targets: Tensor
-    """(clips, classes) float32, one-hot."""
-    labels_of_class: Tensor
-    """(classes, labels) float32: 1 for the labels that make the class."""
-
-
-def create_classes(targets: Tensor) -> ClipClasses:
-    """(clips, labels) multi-hot -> classes, each a set of labels that some clip names.
-
-    Clips that name nothing are a class too.
-    """
-    labels_of_class, class_of_clip = torch.unique(targets, dim=0, return_inverse=True)
-    one_hot = torch.nn.functional.one_hot(class_of_clip, len(labels_of_class)).float()
-    return ClipClasses(one_hot, labels_of_class)
 
 
 def known_labels(clips: Sequence[Clip], mids: Sequence[str]) -> Tensor:

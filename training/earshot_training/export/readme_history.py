@@ -7,7 +7,6 @@ Record = Mapping[str, Any]
 
 OBJECTIVES = {
     "tagging": ("fine-tuning on labels", "finetune"),
-    "classification": ("training of its teacher, by the same command", None),
     "masked_tokens": ("masked-token pre-training", "pretrain"),
     "tokenizer_distillation": ("distillation of the tokenizer", "train-tokenizer"),
 }
@@ -45,8 +44,6 @@ def _records(training: Record) -> list[Record]:
     record: Any = training
     while isinstance(record, Mapping):
         records.insert(0, record)
-        if isinstance(record.get("teacher"), Mapping):
-            records.insert(0, record["teacher"])
         record = record.get("started_from")
     if isinstance(training.get("tokenizer"), Mapping):
         records.append(training["tokenizer"])

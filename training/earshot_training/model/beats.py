@@ -110,10 +110,13 @@ class Beats(nn.Module):
         if has_rows:
             row_embeddings = _row_means(vectors, self.config.bands)
         if self.predictor is not None:
-            clip_logits = self.predictor(clip_embedding)
-        if self.predictor is not None and row_embeddings is not None:
-            row_padding = patch_padding[:, :: self.config.bands].unsqueeze(-1)
-            row_logits = self.predictor(row_embeddings).masked_fill(row_padding, 0.0)
+            # In float32, also inside autocast: means over patches differ from clip to clip by less
+            # than bfloat16 can tell.
+            with torch.autocast(vectors.device.type, enabled=False):
+                clip_logits = self.predictor(clip_embedding)
+                if row_embeddings is not None:
+                    row_padding = patch_padding[:, :: self.config.bands].unsqueeze(-1)
+                    row_logits = self.predictor(row_embeddings).masked_fill(row_padding, 0.0)
         return BeatsOutput(
             patch_vectors,
             patch_padding,

@@ -1,7 +1,6 @@
 """Supervised tagging: independent labels, binary cross-entropy on the clip's logits."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +15,9 @@ from earshot_training.data.augment import (
     mask_fbank,
 )
 from earshot_training.data.collate import Batch
-from earshot_training.model.beats import Beats, BeatsOutput
+from earshot_training.model.beats import Beats
 from earshot_training.model.patch_embed import patch_grid
-from earshot_training.objectives.objective import StepResult, seed_layer_drop
+from earshot_training.objectives.objective import StepResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +34,6 @@ class TaggingConfig:
             raise ConfigError(f"expected negative_weight of at least 0, got {self.negative_weight}")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"expected label_smoothing in [0, 1), got {self.label_smoothing}")
-
-
-class Tagged(NamedTuple):
-    """What a model made of an augmented batch."""
-
-    batch: Batch
-    fbank: Tensor  # (B, frames, 128), nothing masked
-    num_rows: Tensor  # (B,)
-    kept: Tensor | None  # (B, K) patches that entered the encoder; None: all
-    output: BeatsOutput
 
 
 class TaggingObjective:
@@ -76,29 +65,30 @@ class TaggingObjective:
 
     def loss(self, batch: Batch, generator: torch.Generator) -> StepResult:
         """Loss of one batch, augmented."""
-        tagged = self.tag(batch, generator)
-        loss = self.label_loss(tagged)
+        self._model.encoder.seed_layer_drop(int(torch.randint(2**62, (), generator=generator)))
+        batch = augment_waveforms(batch, self._augment, generator)
+        logits = self._clip_logits(batch, generator)
+        smoothing = self._config.label_smoothing
+        priors = self._priors.to(logits.device)
+        targets = (1 - smoothing) * batch.targets + smoothing * priors
+        per_label = binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
+        loss = (per_label * batch.target_weights).sum(dim=1).mean()
         return StepResult(loss, {"loss/tagging": loss.detach()})
 
-    def tag(self, batch: Batch, generator: torch.Generator) -> Tagged:
-        """Augment a batch and run the model on what is left of it."""
-        seed_layer_drop(self._model, generator)
-        batch = augment_waveforms(batch, self._augment, generator)
-        fbank = self._model.fbank(batch.waveforms)
-        rows = num_rows(batch.num_samples)
-        masked = mask_fbank(fbank, num_frames(batch.num_samples), self._augment, generator)
-        kept = self._draw_kept(rows, generator)
-        output = self._model.forward_fbank(masked, rows, kept=kept, positions="true")
-        return Tagged(batch, fbank, rows, kept, output)
-
-    def label_loss(self, tagged: Tagged) -> Tensor:
-        """Hold the clips' logits against what their lists say."""
-        logits = tagged.output.clip_logits
-        if logits is None:
-            raise ValueError("expected a model with a head, got one without labels")
-        return labels_loss(
-            logits, tagged.batch, priors=self._priors, smoothing=self._config.label_smoothing
+    def _clip_logits(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        fbank = mask_fbank(
+            self._model.fbank(batch.waveforms),
+            num_frames(batch.num_samples),
+            self._augment,
+            generator,
         )
+        rows = num_rows(batch.num_samples)
+        output = self._model.forward_fbank(
+            fbank, rows, kept=self._draw_kept(rows, generator), positions="true"
+        )
+        if output.clip_logits is None:
+            raise ValueError("expected a model with a head, got one without labels")
+        return output.clip_logits
 
     def _draw_kept(self, rows: Tensor, generator: torch.Generator) -> Tensor | None:
         augment = self._augment
@@ -114,13 +104,6 @@ class TaggingObjective:
             share=augment.kept_patch_share,
             generator=generator,
         )
-
-
-def labels_loss(logits: Tensor, batch: Batch, *, priors: Tensor, smoothing: float) -> Tensor:
-    """(B, labels) logits -> weighted cross-entropy with the batch's targets, in nats per clip."""
-    targets = (1 - smoothing) * batch.targets + smoothing * priors.to(logits.device)
-    per_label = binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
-    return (per_label * batch.target_weights).sum(dim=1).mean()
 
 
 @torch.no_grad()

@@ -24,9 +24,10 @@ from earshot_training.train.cross_validation_summary import (
 from earshot_training.train.evaluation import evaluate
 from earshot_training.train.evaluation_files import write_evaluation
 from earshot_training.train.finetune import FinetuneConfig
-from earshot_training.train.finetune_in_folder import finetune, is_begun
+from earshot_training.train.finetune_in_folder import finetune
 from earshot_training.train.run_folder import (
     ARTEFACT_FOLDER,
+    CHECKPOINT_FILE,
     CONFIG_FILE,
     RunLimits,
 )
@@ -73,7 +74,7 @@ def cross_validate(
             of_fold,
             out=folder,
             device=device,
-            resume=resume and is_begun(folder),
+            resume=resume and (folder / CHECKPOINT_FILE).exists(),
             loader_workers=loader_workers,
             limits=left,
             say=say,

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from earshot_training.config import (
+    ConfigError,
     EncoderConfig,
     FbankStatistics,
     to_dict,
@@ -19,21 +20,17 @@ from earshot_training.data.targets import ClipTargets
 from earshot_training.labels.audioset import audioset_labels
 from earshot_training.model.beats import Beats
 from earshot_training.model.initial_weights import load_encoder
-from earshot_training.objectives.objective import Objective
 from earshot_training.objectives.tagging import TaggingConfig, TaggingObjective, initialise_head
-from earshot_training.objectives.taught_tagging import TaughtTagger, TaughtTaggingObjective, Teacher
 from earshot_training.train.averaging import AveragingConfig
+from earshot_training.train.fitted_head import fit_head
 from earshot_training.train.loop import LoopConfig, LoopSettings, TrainingLoop
 from earshot_training.train.optimizer import OptimizerConfig
+from earshot_training.train.precision import resolved_precision
 from earshot_training.train.tagging_data import (
     DataConfig,
-    TaggingData,
     create_clip_batches,
     read_tagging_data,
 )
-from earshot_training.train.teacher import TeacherConfig
-
-_MODEL_IN_TAUGHT = "model."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +48,14 @@ class FinetuneConfig:
     averaging: AveragingConfig = field(default_factory=AveragingConfig)
     init: Path | None = None
     """Artefact to start from; none: from scratch. In a config file relative to that file."""
-    teacher: TeacherConfig | None = None
-    """A convolutional network that learns from the same clips first and then teaches the model."""
+    fitted_head_l2: float = 0.0
+    """Above 0: before the first step the head is fitted to what the encoder of `init` says of the
+    clips, with this much l2 (`train/fitted_head.py`). 0: its weights are random or `init`'s."""
+
+    def __post_init__(self) -> None:
+        """Refuse a head that is fitted to nothing."""
+        if self.fitted_head_l2 < 0:
+            raise ConfigError(f"fitted_head_l2: expected at least 0, got {self.fitted_head_l2}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +69,6 @@ class TaggingRun:
     run_config: dict[str, Any]
     faults: tuple[str, ...]
     """Of clips left out, because their files cannot be opened."""
-
-    def averaged_model(self) -> Beats:
-        """Make a tagger of its own, with the averaged weights."""
-        model = Beats(
-            self.model.config, num_labels=self.model.num_labels, statistics=self.model.statistics
-        )
-        prefix = _MODEL_IN_TAUGHT if isinstance(self.loop.module, TaughtTagger) else ""
-        state = self.loop.averaged_state()
-        names = model.state_dict().keys()
-        model.load_state_dict({name: state[prefix + name] for name in names})
-        return model
 
 
 def load_finetune_config(path: Path) -> FinetuneConfig:
@@ -102,21 +94,34 @@ def create_tagging_run(
     device: torch.device,
     resume: bool,
     loader_workers: int = 0,
-    teacher: Teacher | None = None,
 ) -> TaggingRun:
-    """Read the manifest, build the model and the loop; with `resume`, restore the checkpoint.
-
-    A config with a teacher needs one that has learnt, over AudioSet's labels.
-    """
+    """Read the manifest, build the model and the loop; with `resume`, restore the checkpoint."""
     data = read_tagging_data(config.data, negative_weight=config.tagging.negative_weight)
     run_config = to_dict(replace(config, data=replace(config.data, manifest=Path())))
     run_config["clips_sha256"] = clip_list_sha256(data.clips)
     model = _create_model(config, data.targets, load_init=not resume).to(device)
+    if config.fitted_head_l2 > 0 and not resume:
+        precision = resolved_precision(config.loop.precision, device)
+        fit_head(
+            model,
+            data,
+            l2=config.fitted_head_l2,
+            max_clip_seconds=config.augment.max_clip_seconds,
+            autocast=lambda: torch.autocast(
+                device.type, dtype=torch.bfloat16, enabled=precision == "bf16"
+            ),
+        )
     batches = create_clip_batches(
         config.data, data, batch_size=config.data.batch_size, seed=config.seed
     )
-    loop: TrainingLoop[Any] = TrainingLoop(
-        _create_objective(config, model, data, teacher),
+    objective = TaggingObjective(
+        model,
+        priors=data.targets.positives / len(data.clips),
+        config=config.tagging,
+        augment=config.augment,
+    )
+    loop = TrainingLoop(
+        objective,
         BatchFeed(batches, workers=loader_workers, device=device),
         LoopSettings(
             loop=config.loop,
@@ -137,29 +142,6 @@ def create_tagging_run(
         targets=data.targets,
         run_config=run_config,
         faults=data.faults,
-    )
-
-
-def _create_objective(
-    config: FinetuneConfig, model: Beats, data: TaggingData, teacher: Teacher | None
-) -> Objective[Any]:
-    tagging = TaggingObjective(
-        model,
-        priors=data.targets.positives / len(data.clips),
-        config=config.tagging,
-        augment=config.augment,
-    )
-    if config.teacher is None:
-        return tagging
-    if teacher is None:
-        raise ValueError("expected a teacher that has learnt, as the config has one, got none")
-    device = next(model.parameters()).device
-    return TaughtTaggingObjective(
-        TaughtTagger(model, teacher_dim=teacher.network.config.dim).to(device),
-        tagging=tagging,
-        teacher=teacher.to(device),
-        trained=data.targets.trained.to(device),
-        config=config.teacher.teaching,
     )
 
 

@@ -10,6 +10,7 @@ from earshot_training.config import to_dict
 from earshot_training.data.readable import say_faults
 from earshot_training.labels.audioset import audioset_labels
 from earshot_training.model.artefact import Artefact, TrainedLabel, load_artefact, save_artefact
+from earshot_training.model.beats import Beats
 from earshot_training.processes import is_first_process
 from earshot_training.train.finetune import FinetuneConfig, TaggingRun, create_tagging_run
 from earshot_training.train.run_folder import (
@@ -21,9 +22,6 @@ from earshot_training.train.run_folder import (
     training_record,
     write_config,
 )
-from earshot_training.train.teacher import TaughtData, TeacherRun, train_teacher
-
-TEACHER_FOLDER = "teacher"
 
 
 def finetune(
@@ -38,8 +36,7 @@ def finetune(
 ) -> TaggingRun:
     """Train a tagger; afterwards the run's folder holds a checkpoint and its artefact.
 
-    A config with a teacher trains that first, in a folder within. The weights kept are the
-    average that the config names, at the step that was reached.
+    The weights kept are the average that the config names, at the step that was reached.
 
     Args:
         config: of the run.
@@ -47,36 +44,22 @@ def finetune(
         device: to train on.
         resume: go on from the folder's checkpoint, as if the run had not stopped.
         loader_workers: threads that read clips ahead.
-        limits: what stops this call early; their steps are the model's, not its teacher's.
+        limits: what stops this call early.
         say: where console lines go.
 
     Raises:
         UserError: a run lies in the folder already, or none to resume; clips that do not fit.
 
     """
-    limits = limits or RunLimits()
-    teacher_folder, is_resumed = out / TEACHER_FOLDER, resume and (out / CHECKPOINT_FILE).exists()
-    is_in_teacher = config.teacher is not None and not (out / CHECKPOINT_FILE).exists()
-    assert_startable(teacher_folder if is_in_teacher else out, resume=resume)
+    assert_startable(out, resume=resume)
     started_from = None if config.init is None else load_artefact(config.init).training
-    teacher = _train_teacher(
-        config,
-        out=teacher_folder,
-        device=device,
-        loader_workers=loader_workers,
-        limits=limits,
-        say=say,
-    )
     run = create_tagging_run(
         config,
         checkpoint_path=out / CHECKPOINT_FILE,
         device=device,
-        resume=is_resumed,
+        resume=resume,
         loader_workers=loader_workers,
-        teacher=None if teacher is None else teacher.teacher,
     )
-    if teacher is not None and not teacher.is_finished:
-        return run
     write_config(out, to_dict(config))
     say_faults(run.faults, say)
     num_parameters = sum(parameter.numel() for parameter in run.model.parameters())
@@ -89,58 +72,27 @@ def finetune(
         run.loop,
         out,
         print_every_steps=config.loop.print_every_steps,
-        limits=limits,
+        limits=limits or RunLimits(),
         say=say,
     )
     if is_first_process():
-        artefact = _create_artefact(run, started_from=started_from, teacher=teacher)
+        artefact = _create_artefact(run, started_from=started_from)
         save_artefact(out / ARTEFACT_FOLDER, artefact, overwrite=True)
     return run
 
 
-def is_begun(out: Path) -> bool:
-    """Whether the folder holds a run that can be resumed, or its teacher's."""
-    return any((folder / CHECKPOINT_FILE).exists() for folder in (out, out / TEACHER_FOLDER))
-
-
-def _train_teacher(
-    config: FinetuneConfig,
-    *,
-    out: Path,
-    device: torch.device,
-    loader_workers: int,
-    limits: RunLimits,
-    say: Callable[[str], None],
-) -> TeacherRun | None:
-    if config.teacher is None:
-        return None
-    common = TaughtData(data=config.data, fbank=config.fbank, seed=config.seed)
-    return train_teacher(
-        config.teacher,
-        common,
-        out=out,
-        device=device,
-        loader_workers=loader_workers,
-        limits=limits,
-        say=say,
-    )
-
-
-def _create_artefact(
-    run: TaggingRun, *, started_from: dict[str, Any] | None, teacher: TeacherRun | None
-) -> Artefact:
+def _create_artefact(run: TaggingRun, *, started_from: dict[str, Any] | None) -> Artefact:
     """Weights and their whole history: what made the first weights is part of what made these."""
     record = training_record("tagging", run.loop, run.clips, run.run_config)
-    if started_from is not None:
-        record["started_from"] = started_from
-    if teacher is not None:
-        record["teacher"] = teacher.record
+    trained = run.model
+    model = Beats(trained.config, num_labels=trained.num_labels, statistics=trained.statistics)
+    model.load_state_dict(run.loop.averaged_state())
     return Artefact(
-        model=run.averaged_model(),
+        model=model,
         kind="finetuned",
         activation="sigmoid",
         labels=_trained_labels(run),
-        training=record,
+        training=record if started_from is None else record | {"started_from": started_from},
     )
 
 

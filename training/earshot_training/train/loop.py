@@ -148,11 +148,6 @@ class TrainingLoop(Generic[BatchT]):
         self._loss = ParallelLoss(objective)
 
     @property
-    def module(self) -> nn.Module:
-        """What is trained."""
-        return self._objective.module
-
-    @property
     def is_finished(self) -> bool:
         """All steps of the schedule are done."""
         return self.progress.step >= self._settings.loop.steps
