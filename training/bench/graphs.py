@@ -32,7 +32,7 @@ from earshot_training.export import (
     arithmetic,
     positions_graph,
 )
-from earshot_training.export.arithmetic import Precision
+from earshot_training.export.arithmetic import GraphPrecision
 from earshot_training.export.encoder_graph import create_encoder_graph
 from earshot_training.export.graph import OPSET
 from earshot_training.export.graph_file import write_graph
@@ -84,7 +84,7 @@ def multi_head_attention() -> Iterator[None]:
         yield
 
 
-VARIANTS: dict[str, tuple[Precision, Callable[[], Any]]] = {
+VARIANTS: dict[str, tuple[GraphPrecision, Callable[[], Any]]] = {
     "fp32": ("fp32", as_exported),
     "fp32, rows not padded": ("fp32", rows_not_padded),
     "fp32, positions convolved": ("fp32", positions_convolved),

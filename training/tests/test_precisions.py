@@ -17,8 +17,8 @@ from earshot_training.export.arithmetic import (
     PRECISIONS,
     Float16,
     Float32,
+    GraphPrecision,
     Int8,
-    Precision,
     quantise_channels,
 )
 from earshot_training.export.encoder_files import parse_precisions
@@ -42,11 +42,11 @@ def test_cuda_gets_the_attention_that_it_has_fused_kernels_for() -> None:
 
 
 @cache
-def session(precision: Precision) -> onnxruntime.InferenceSession:
+def session(precision: GraphPrecision) -> onnxruntime.InferenceSession:
     return create_session(create_encoder_graph(finetuned_model(), precision))
 
 
-def run(precision: Precision, waveforms: list[np.ndarray]) -> dict[str, np.ndarray]:
+def run(precision: GraphPrecision, waveforms: list[np.ndarray]) -> dict[str, np.ndarray]:
     batch, num_samples = pad_waveforms(waveforms)
     inputs = {"waveform": batch, "num_samples": num_samples}
     return dict(zip(OUTPUTS, session(precision).run(list(OUTPUTS), inputs), strict=True))
@@ -68,7 +68,7 @@ def relative_error(came: np.ndarray, expected: np.ndarray) -> float:
     ("precision", "most", "most_of_scores"), [("int8", 0.025, 0.005), ("fp16", 0.002, 0.0002)]
 )
 def test_answers_lie_by_those_of_float32(
-    precision: Precision, most: float, most_of_scores: float
+    precision: GraphPrecision, most: float, most_of_scores: float
 ) -> None:
     for waveform in real_waveforms():
         came, expected = run(precision, [waveform]), run("fp32", [waveform])
@@ -102,7 +102,7 @@ def test_an_int8_clip_answers_the_same_alone_and_moves_in_a_batch() -> None:
     assert moved > 1e-4
 
 
-def padding_error(model: Beats, precision: Precision) -> float:
+def padding_error(model: Beats, precision: GraphPrecision) -> float:
     """How far padding moves an answer: a second of sound beside five."""
     opened = create_session(create_encoder_graph(model, precision))
     short, long = real_waveforms()[1], real_waveforms()[0]
@@ -117,7 +117,7 @@ def padding_error(model: Beats, precision: Precision) -> float:
 @pytest.mark.parametrize("gate_scale", [1.0, -2.0])
 @pytest.mark.parametrize(("precision", "most"), [("fp32", 1e-5), ("int8", 0.03)])
 def test_padding_is_masked(
-    precision: Precision, most: float, gate_scale: float, monkeypatch: pytest.MonkeyPatch
+    precision: GraphPrecision, most: float, gate_scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = copy.deepcopy(finetuned_model())
     for layer in model.encoder.layers:
@@ -138,7 +138,7 @@ def test_rows_past_a_clips_end_are_zero_in_every_precision() -> None:
 
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
 def test_large_graphs_keep_their_weights_apart(
-    precision: Precision, tmp_path, monkeypatch: pytest.MonkeyPatch
+    precision: GraphPrecision, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graph_file, "EXTERNAL_DATA_BYTES", 50_000)
     path = tmp_path / f"encoder.{precision}.onnx"

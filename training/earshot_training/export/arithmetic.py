@@ -20,10 +20,14 @@ from earshot_training.export.graph import (
     GraphBuilder,
 )
 
-Precision = Literal["fp32", "int8", "fp16"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "fp16")
+GraphPrecision = Literal["fp32", "int8", "fp16"]
+PRECISIONS: tuple[GraphPrecision, ...] = ("fp32", "int8", "fp16")
 
-OPSETS: dict[Precision, int] = {"fp32": ATTENTION_OPSET, "int8": ATTENTION_OPSET, "fp16": OPSET}
+OPSETS: dict[GraphPrecision, int] = {
+    "fp32": ATTENTION_OPSET,
+    "int8": ATTENTION_OPSET,
+    "fp16": OPSET,
+}
 """CPUs attend faster in opset 23; CUDA, which float16 is for, has its fused kernels in 18."""
 
 Weights = NDArray[np.float32]
@@ -65,7 +69,7 @@ class Arithmetic(Protocol):
         """Count the zero columns that make a hidden layer of this width faster."""
 
 
-def create_arithmetic(graph: GraphBuilder, precision: Precision) -> Arithmetic:
+def create_arithmetic(graph: GraphBuilder, precision: GraphPrecision) -> Arithmetic:
     """Choose by the name of the precision."""
     return {"fp32": Float32, "int8": Int8, "fp16": Float16}[precision](graph)
 

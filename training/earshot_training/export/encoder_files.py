@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from earshot_training.data.manifest import Clip
 from earshot_training.errors import UserError
-from earshot_training.export.arithmetic import PRECISIONS, Precision
+from earshot_training.export.arithmetic import PRECISIONS, GraphPrecision
 from earshot_training.export.encoder_graph import create_encoder_graph
 from earshot_training.export.graph_file import write_graph
 from earshot_training.export.parity import Parity, Waveform, assert_finite, assert_parity
@@ -19,7 +19,7 @@ from earshot_training.model.artefact import Artefact
 class Precisions:
     """Which graphs to write, and by which clips to judge the smaller ones."""
 
-    names: tuple[Precision, ...] = ("fp32",)
+    names: tuple[GraphPrecision, ...] = ("fp32",)
     gate_clips: tuple[Clip, ...] = ()
     ungated: bool = False
     """Keep graphs that were not judged, or missed the gate; the card says so."""
@@ -32,7 +32,7 @@ class EncoderFiles(NamedTuple):
     parity: Parity  # of float32
 
 
-def parse_precisions(text: str) -> tuple[Precision, ...]:
+def parse_precisions(text: str) -> tuple[GraphPrecision, ...]:
     """Read `fp32,int8`: the names in a fixed order, fp32 always among them."""
     asked = {"fp32", *text.split(",")}
     if asked - set(PRECISIONS):

@@ -3,7 +3,7 @@
 import onnx
 from torch import nn
 
-from earshot_training.export.arithmetic import OPSETS, Arithmetic, Precision, create_arithmetic
+from earshot_training.export.arithmetic import OPSETS, Arithmetic, GraphPrecision, create_arithmetic
 from earshot_training.export.backbone_graph import add_backbone
 from earshot_training.export.front_graph import PatchGrid, add_front
 from earshot_training.export.graph import FLOAT, INT64, GraphBuilder
@@ -13,7 +13,7 @@ from earshot_training.model.beats import Beats
 OUTPUTS = ("clip_logits", "clip_embedding", "row_logits", "row_embeddings")
 
 
-def create_encoder_graph(model: Beats, precision: Precision = "fp32") -> onnx.ModelProto:
+def create_encoder_graph(model: Beats, precision: GraphPrecision = "fp32") -> onnx.ModelProto:
     """Write the graph from the weights: opset 23 (fp16: 18) and com.microsoft 1.
 
     Inputs: `waveform` float32 (batch, samples) in [-1, 1] at 16 kHz, zero past each clip's end;
