@@ -101,19 +101,8 @@ def create_tagging_run(
     run_config["clips_sha256"] = clip_list_sha256(data.clips)
     model = _create_model(config, data.targets, load_init=not resume).to(device)
     if config.fitted_head_l2 > 0 and not resume:
-        precision = resolved_precision(config.loop.precision, device)
-        fit_head(
-            model,
-            data,
-            l2=config.fitted_head_l2,
-            max_clip_seconds=config.augment.max_clip_seconds,
-            autocast=lambda: torch.autocast(
-                device.type, dtype=torch.bfloat16, enabled=precision == "bf16"
-            ),
-        )
-    batches = create_clip_batches(
-        config.data, data, batch_size=config.data.batch_size, seed=config.seed
-    )
+        _fit_head(config, model, data, device)
+    batches = create_clip_batches(config.data, data, seed=config.seed)
     objective = TaggingObjective(
         model,
         priors=data.targets.positives / len(data.clips),
@@ -142,6 +131,19 @@ def create_tagging_run(
         targets=data.targets,
         run_config=run_config,
         faults=data.faults,
+    )
+
+
+def _fit_head(
+    config: FinetuneConfig, model: Beats, data: TaggingData, device: torch.device
+) -> None:
+    is_half = resolved_precision(config.loop.precision, device) == "bf16"
+    fit_head(
+        model,
+        data,
+        l2=config.fitted_head_l2,
+        max_clip_seconds=config.augment.max_clip_seconds,
+        autocast=lambda: torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_half),
     )
 
 

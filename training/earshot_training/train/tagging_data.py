@@ -53,7 +53,7 @@ class DataConfig:
     cache: WaveformCache = "int16"
 
     def __post_init__(self) -> None:
-        """Refuse a batch without clips."""
+        """Refuse a batch without clips, and a share of what is not drawn by shares."""
         if self.batch_size < 1:
             raise ConfigError(f"batch_size: expected at least 1, got {self.batch_size}")
         if not 0 < self.main_share < 1:
@@ -103,12 +103,10 @@ def read_tagging_data(config: DataConfig, *, negative_weight: float) -> TaggingD
     return TaggingData(clips, create_targets(clips, mids, negative_weight=negative_weight), faults)
 
 
-def create_clip_batches(
-    config: DataConfig, data: TaggingData, *, batch_size: int, seed: int
-) -> ClipBatches:
+def create_clip_batches(config: DataConfig, data: TaggingData, *, seed: int) -> ClipBatches:
     """Make the endless source of batches, drawn as the config says."""
     sampler = ClipSampler(
-        len(data.clips), batch_size, seed=seed, clip_weights=draw_weights(config, data)
+        len(data.clips), config.batch_size, seed=seed, clip_weights=draw_weights(config, data)
     )
     return ClipBatches(ClipDataset(data.clips, data.targets, cache=config.cache), sampler)
 
