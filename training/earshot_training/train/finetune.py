@@ -28,6 +28,7 @@ from earshot_training.train.optimizer import OptimizerConfig
 from earshot_training.train.precision import resolved_precision
 from earshot_training.train.tagging_data import (
     DataConfig,
+    TaggingData,
     create_clip_batches,
     read_tagging_data,
 )
