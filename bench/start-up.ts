@@ -22,7 +22,7 @@ import { engineMemory, type ProcessMemory } from './engine-memory.js';
 import { withTables } from './marked-tables.js';
 import { RESULTS_FILE, type StartUpRow, startUpTables, tableOf } from './start-up-table.js';
 
-const SHIPPED = fileURLToPath(new URL('../models/earshot-first', import.meta.url));
+const SHIPPED = fileURLToPath(new URL('../models/earshot-small', import.meta.url));
 const PAGE = new URL('../docs/performance.md', import.meta.url);
 const LIMIT_SECONDS = { shipped: 2, released: 5 };
 const CLIP = readFileSync(new URL('../test/fixtures/clips/dog_44k.mp3', import.meta.url));

@@ -62,7 +62,7 @@ describe('the answers shown', () => {
 });
 
 test('the scores said are those of the card', () => {
-  const path = join(ROOT, 'models/earshot-first/model.json');
+  const path = join(ROOT, 'models/earshot-small/model.json');
   const { evaluation } = JSON.parse(readFileSync(path, 'utf8')) as {
     evaluation: {
       mean_average_precision: number;

@@ -293,7 +293,7 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @example earshot-first */
+        /** @example earshot-small */
         ModelName: string;
         /** @default 5 */
         TopK: number | "all";
@@ -1602,7 +1602,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "input": "data:audio/wav;base64,UklGRiQAAABXQVZF",
-                 *       "model": "earshot-first",
+                 *       "model": "earshot-small",
                  *       "encoding_format": "base64"
                  *     }
                  */
@@ -1655,7 +1655,7 @@ export interface operations {
                      *           ]
                      *         }
                      *       ],
-                     *       "model": "earshot-first",
+                     *       "model": "earshot-small",
                      *       "usage": {
                      *         "audio_seconds": 5,
                      *         "windows": 1
@@ -1783,7 +1783,7 @@ export interface operations {
                      * @example {
                      *       "id": "5f0c2f0e-6d0f-4a39-8a5e-7b1f0a3f2c11",
                      *       "object": "audio.events",
-                     *       "model": "earshot-first",
+                     *       "model": "earshot-small",
                      *       "audio": {
                      *         "duration_seconds": 5,
                      *         "container": "ogg",

@@ -104,7 +104,7 @@ describe('clicks', () => {
   );
 });
 
-describe('earshot-first', () => {
+describe('earshot-small', () => {
   let registry: ModelRegistry;
   beforeAll(async () => {
     registry = await startTiny({ modelsDir: MODELS_DIR });

@@ -57,12 +57,15 @@ def test_the_threshold_has_the_best_f1_of_all_thresholds():
         assert f1(best_f1_threshold(scores, truth)) == pytest.approx(best)
 
 
-def test_few_positives_give_no_threshold():
-    truth = np.zeros((20, 2), dtype=bool)
-    truth[:4, 0] = truth[:5, 1] = True
-    few, enough = tagging_metrics(np.tile(np.linspace(1, 0, 20)[:, None], 2), truth).per_label
+def test_few_positives_give_no_threshold_and_none_is_above_a_half():
+    truth = np.zeros((20, 3), dtype=bool)
+    truth[:4, 0] = truth[:5, 1] = truth[:15, 2] = True
+    scores = np.linspace(1, 0, 20)
+    few, enough, many = tagging_metrics(np.tile(scores[:, None], 3), truth).per_label
     assert few.threshold is None
-    assert enough.threshold == pytest.approx(np.linspace(1, 0, 20)[4])
+    assert scores[4] > 0.5
+    assert enough.threshold == 0.5
+    assert many.threshold == pytest.approx(scores[14])
 
 
 def test_class_accuracy_merges_equal_classes_and_leaves_out_unlabelled_ones():

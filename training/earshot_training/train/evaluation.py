@@ -12,6 +12,7 @@ from earshot_training.data.targets import to_multi_hot
 from earshot_training.model.artefact import Artefact, TrainedLabel
 from earshot_training.train.calibration_metrics import calibration_metrics, judge_clips
 from earshot_training.train.metrics import (
+    HIGHEST_THRESHOLD,
     MIN_POSITIVES_FOR_THRESHOLD,
     AccuracyMetrics,
     LabelMetrics,
@@ -114,7 +115,8 @@ def _record(
             "clips_sha256": clip_list_sha256(clips),
             **source,
         },
-        "thresholds": f"highest F1 on these clips, from {MIN_POSITIVES_FOR_THRESHOLD} positives on",
+        "thresholds": f"highest F1 on these clips, but at most {HIGHEST_THRESHOLD}, from "
+        f"{MIN_POSITIVES_FOR_THRESHOLD} positives on",
         "labels_scored": sum(label.average_precision is not None for label in metrics.per_label),
         "mean_average_precision": metrics.mean_average_precision,
         "mean_auc": metrics.mean_auc,

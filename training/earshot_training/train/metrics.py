@@ -12,6 +12,9 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 Scores = npt.NDArray[np.float64]
 Targets = npt.NDArray[np.bool_]
 MIN_POSITIVES_FOR_THRESHOLD = 5
+HIGHEST_THRESHOLD = 0.5
+"""Of scores that are frequencies the best threshold is half of the best F1 (Lipton et al. 2014, arXiv
+1402.1892), so never above this; a higher one follows a few clips."""
 WILSON_Z = 1.959963984540054
 
 
@@ -154,7 +157,9 @@ def _label_metrics(scores: Scores, targets: Targets) -> LabelMetrics:
         average_precision=float(average_precision_score(targets, scores)),
         auc=float(roc_auc_score(targets, scores)) if has_negatives else None,
         threshold=(
-            best_f1_threshold(scores, targets) if positives >= MIN_POSITIVES_FOR_THRESHOLD else None
+            min(best_f1_threshold(scores, targets), HIGHEST_THRESHOLD)
+            if positives >= MIN_POSITIVES_FOR_THRESHOLD
+            else None
         ),
     )
 
