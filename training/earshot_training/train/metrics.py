@@ -13,8 +13,8 @@ Scores = npt.NDArray[np.float64]
 Targets = npt.NDArray[np.bool_]
 MIN_POSITIVES_FOR_THRESHOLD = 5
 HIGHEST_THRESHOLD = 0.5
-"""Of scores that are frequencies the best threshold is half of the best F1 (Lipton et al. 2014, arXiv
-1402.1892), so never above this; a higher one follows a few clips."""
+"""Of scores that are frequencies the best threshold is half of the best F1 (Lipton et al. 2014,
+arXiv 1402.1892), so never above this; a higher one follows a few clips."""
 WILSON_Z = 1.959963984540054
 
 
