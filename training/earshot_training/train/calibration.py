@@ -18,6 +18,7 @@ from earshot_training.errors import UserError
 from earshot_training.model.artefact import Artefact, TrainedLabel
 from earshot_training.model.beats import Beats
 from earshot_training.train.calibration_metrics import JudgedClips
+from earshot_training.train.metrics import HIGHEST_THRESHOLD
 
 MAX_ROUNDS = 100
 SMALLEST_STEP = 1e-9
@@ -70,7 +71,7 @@ def calibration_of(artefact: Artefact) -> Calibration:
 def calibrate_artefact(
     artefact: Artefact, calibration: Calibration, *, record: Mapping[str, Any]
 ) -> Artefact:
-    """Put scale and shift into the head; thresholds move along, untrained labels stay.
+    """Put scale and shift into the head; thresholds move along, to 0.5 at most; other labels stay.
 
     `record` goes into the artefact's `training.calibration`. Errors of calibration that the
     artefact's evaluation names are of the old scores and leave it.
@@ -136,4 +137,4 @@ def _with_threshold(label: TrainedLabel, calibration: Calibration) -> TrainedLab
         return label
     threshold = torch.tensor(label.threshold, dtype=torch.float64)
     moved = torch.sigmoid(calibration.scale * torch.logit(threshold) + calibration.shift)
-    return replace(label, threshold=float(moved))
+    return replace(label, threshold=min(float(moved), HIGHEST_THRESHOLD))
