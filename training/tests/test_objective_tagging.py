@@ -104,7 +104,7 @@ def test_settings_out_of_range_are_refused():
 
 
 def test_whole_batches_come_in_their_share(model: Beats, batch: Batch):
-    """With every batch whole nothing is dropped; with none the same generator drops patches."""
+    """With every batch whole nothing is dropped; with every second one, some generators drop."""
     plain = {"roll": False, "max_gain_db": 0, "mixup_probability": 0, "time_masks": 0}
     dropping = AugmentConfig(**plain, mel_masks=0, kept_patch_share=0.5)
     whole = replace(dropping, whole_batch_probability=1.0)

@@ -50,11 +50,11 @@ class FinetuneConfig:
     init: Path | None = None
     """Artefact to start from; none: from scratch. In a config file relative to that file."""
     fitted_head_l2: float = 0.0
-    """Above 0: before the first step the head is fitted to what the encoder of `init` says of the
-    clips, with this much l2 (`train/fitted_head.py`). 0: its weights are random or `init`'s."""
+    """Above 0: before the first step the head is fitted to what the encoder, of `init` or random,
+    says of the clips, with this much l2 (`train/fitted_head.py`). 0: its weights are random or `init`'s."""
 
     def __post_init__(self) -> None:
-        """Refuse a head that is fitted to nothing."""
+        """Refuse an l2 below zero."""
         if self.fitted_head_l2 < 0:
             raise ConfigError(f"fitted_head_l2: expected at least 0, got {self.fitted_head_l2}")
 
