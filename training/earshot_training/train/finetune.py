@@ -51,7 +51,7 @@ class FinetuneConfig:
     """Artefact to start from; none: from scratch. In a config file relative to that file."""
     fitted_head_l2: float = 0.0
     """Above 0: before the first step the head is fitted to what the encoder, of `init` or random,
-    says of the clips, with this much l2 (`train/fitted_head.py`). 0: its weights are random or `init`'s."""
+    says of the clips, with this much l2 (`train/fitted_head.py`). 0: it is random, or `init`'s."""
 
     def __post_init__(self) -> None:
         """Refuse an l2 below zero."""
