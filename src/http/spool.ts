@@ -32,7 +32,8 @@ export class Spool {
 
   /**
    * Writes a stream to `path`. The source is left alive when that fails, so that the request it
-   * belongs to can still be answered; what it still brings is dropped.
+   * belongs to can still be answered; what it still brings is dropped. The file is closed when this
+   * comes back, with an error too, so that it can be deleted for good.
    *
    * @param onBytes called with the length of each piece before it is written; may throw to stop
    * @throws ServiceError `storage_full` · whatever `onBytes` threw · the signal's reason
@@ -44,14 +45,18 @@ export class Spool {
   ): Promise<void> {
     const counter = counting(onBytes);
     finished(source, { writable: false }).catch((error) => counter.destroy(error));
+    const file = this.#open(path);
+    // `pipeline` may fail before the file is open: who deletes it then would have it made afterwards.
+    const closed = new Promise((resolve) => file.once('close', resolve));
     source.pipe(counter);
     try {
-      await pipeline(counter, this.#open(path), { signal });
+      await pipeline(counter, file, { signal });
     } catch (error) {
       throw signal.aborted ? signal.reason : toStorageError(error);
     } finally {
       source.unpipe(counter);
       source.resume();
+      await closed;
     }
   }
 

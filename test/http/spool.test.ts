@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { Readable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Spool } from '../../src/http/spool.js';
 
@@ -67,4 +67,20 @@ test('a source whose bytes are refused stays alive, and its rest is dropped', as
   };
   await expect(spool.write(source, spool.newPath(), { onBytes, signal })).rejects.toBe(refusal);
   await expect.poll(() => source.readableEnded).toBe(true);
+});
+
+test('a failure is told when the file is closed, be it still opening: deleted, it stays away', async () => {
+  const order: string[] = [];
+  const openLate = () => {
+    const file = new Writable({ construct: (opened) => setImmediate(opened), write() {} });
+    return file.on('close', () => order.push('closed'));
+  };
+  const signal = new AbortController().signal;
+  const onBytes = () => {
+    throw new Error('enough');
+  };
+  const late = new Spool(folder, openLate);
+  const written = late.write(Readable.from(['abc']), spool.newPath(), { onBytes, signal });
+  await written.catch(() => order.push('told'));
+  expect(order).toEqual(['closed', 'told']);
 });
