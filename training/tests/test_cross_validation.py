@@ -68,14 +68,18 @@ def test_folds_take_turns_and_a_stopped_run_goes_on(
 
 
 def test_folds_that_cannot_take_turns_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]):
-    (folder / "folds.toml").write_text(TINY_CONFIG)
-    assert run(folder, "run") == 2
-    assert (
-        "data.folds: expected folds beside those that take turns, got [1]"
-        in capsys.readouterr().err
-    )
     assert run(folder, "run", "--cross-validate", "1") == 2
     assert "expected at least two different folds, got [1]" in capsys.readouterr().err
+
+
+def test_a_config_that_names_all_folds_is_that_of_each_turn_too(folder: Path):
+    assert run(folder, "turns") == 0
+    (folder / "folds.toml").write_text(CONFIG.replace("[data]", "[data]\nfolds = [2, 1]"))
+    # The same runs, so there is nothing left to do.
+    assert run(folder, "turns", "--resume") == 0
+    assert run(folder, "named") == 0
+    summary = (folder / "turns" / "cross_validation.json").read_text()
+    assert (folder / "named" / "cross_validation.json").read_text() == summary
 
 
 def test_folds_beside_those_that_take_turns_teach_but_not_by_recordings_that_are_scored(

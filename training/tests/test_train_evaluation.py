@@ -18,6 +18,7 @@ from earshot_training.model.artefact import Artefact, TrainedLabel
 from earshot_training.model.beats import Beats
 from earshot_training.train.evaluation import evaluate, overlaps_training
 from earshot_training.train.evaluation_files import write_evaluation
+from earshot_training.train.metrics import best_f1_threshold
 from earshot_training.train.scored_clips import load_scored_clips, save_scored_clips, score_clips
 from tests.made_clips import BARK, DOG, RAIN, SIREN, write_corpus
 
@@ -94,6 +95,26 @@ def test_the_record_says_what_was_scored(artefact: Artefact, clips: tuple[Clip, 
     assert 0 < dog.threshold < 1
     assert 0 < rain.threshold < 1
     assert (siren.average_precision, siren.threshold) == (None, None)
+
+
+def test_a_trained_label_with_few_clips_gets_the_threshold_of_all_others_together(
+    artefact: Artefact, clips: tuple[Clip, ...]
+):
+    # Four clips of rain are one too few for a threshold of its own.
+    is_rain = [RAIN in clip.mids for clip in clips]
+    fewer = [clip for i, clip in enumerate(clips) if not is_rain[i] or sum(is_rain[:i]) < 4]
+    scored = evaluate(artefact, fewer, device=CPU)
+    dog, bark, rain, siren = scored.artefact.labels
+    pairs = [
+        (score, mid in clip.mids)
+        for clip, scores in zip(fewer, scored.scored.logits.double().sigmoid(), strict=True)
+        for score, mid in zip(scores.tolist(), (DOG, BARK), strict=False)
+    ]
+    pooled = best_f1_threshold(np.array([s for s, _ in pairs]), np.array([t for _, t in pairs]))
+    assert rain.threshold == scored.artefact.evaluation["pooled_threshold"] == min(pooled, 0.5)
+    assert dog.average_precision is not None
+    assert bark.average_precision is not None
+    assert siren.threshold is None  # not trained
 
 
 def test_lists_without_classes_have_no_accuracy(

@@ -68,6 +68,18 @@ def test_few_positives_give_no_threshold_and_none_is_above_a_half():
     assert many.threshold == pytest.approx(scores[14])
 
 
+def test_the_pooled_threshold_is_that_of_the_pairs_of_labels_that_have_one():
+    generator = np.random.default_rng(2)
+    truth = generator.random((60, 3)) < 0.2
+    truth[:, 2] = False
+    truth[:4, 2] = True  # too few: its scores, of another size, say nothing
+    scores = 0.3 * generator.random((60, 3)) + 0.1 * truth
+    scores[:, 2] += 0.2
+    pooled = best_f1_threshold(scores[:, :2].ravel(), truth[:, :2].ravel())
+    assert tagging_metrics(scores, truth).pooled_threshold == pooled
+    assert tagging_metrics(scores[:, 2:], truth[:, 2:]).pooled_threshold is None
+
+
 def test_class_accuracy_merges_equal_classes_and_leaves_out_unlabelled_ones():
     classes = {"dog": [0, 1], "rain": [2], "puppy": [1, 0], "silence": []}
     logits = np.array(

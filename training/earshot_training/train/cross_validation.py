@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from earshot_training.config import ConfigError, to_dict
+from earshot_training.config import to_dict
 from earshot_training.data.manifest import in_folds, read_manifest
 from earshot_training.data.readable import leave_out_unreadable, say_faults
 from earshot_training.errors import UserError
@@ -47,9 +47,10 @@ def cross_validate(
 ) -> bool:
     """Train and score `out/fold-N` for every fold N; whether all of them are done.
 
-    Each tagger learns from the other folds, and from those that the config names beside them, but
-    from no clip of a recording in the scored fold, whatever its source. It is scored as it is after
-    its last step: no fold chooses a checkpoint. Every fold keeps its clips' logits, and
+    Each tagger learns from the other folds, and from those that the config names, but from no clip
+    of a recording in the scored fold, whatever its source. So a config that names all folds is
+    that of the tagger to keep, and of those that say what it is worth. Each is scored as it is
+    after its last step: no fold chooses a checkpoint. Every fold keeps its clips' logits, and
     `out/cross_validation.json` sums up what they say. With `resume`, folds that are done stay, and
     the others go on.
 
@@ -57,7 +58,7 @@ def cross_validate(
         UserError: fewer than two folds, a run lies in the folder already.
 
     """
-    _assert_folds(folds, config)
+    _assert_folds(folds)
     limits = limits or RunLimits()
     started = time.monotonic()
     for fold in folds:
@@ -88,21 +89,15 @@ def cross_validate(
     return True
 
 
-def _assert_folds(folds: Sequence[int], config: FinetuneConfig) -> None:
+def _assert_folds(folds: Sequence[int]) -> None:
     if len(set(folds)) < 2 or len(set(folds)) != len(folds):
         raise UserError(f"expected at least two different folds, got {list(folds)}")
-    both = sorted(set(folds) & set(config.data.folds))
-    if both:
-        raise ConfigError(
-            f"data.folds: expected folds beside those that take turns, got {both} in both"
-        )
 
 
 def _config_of_fold(config: FinetuneConfig, folds: Sequence[int], fold: int) -> FinetuneConfig:
-    others = tuple(other for other in folds if other != fold)
     data = replace(
         config.data,
-        folds=(*others, *config.data.folds),
+        folds=tuple(sorted({*folds, *config.data.folds} - {fold})),
         held_out_folds=(*config.data.held_out_folds, fold),
     )
     return replace(config, data=data)

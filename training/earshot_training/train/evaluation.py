@@ -55,7 +55,8 @@ def evaluate_scored(
     """Score an artefact by logits that clips have got.
 
     A label's average precision and threshold (highest F1) are measured on these very clips, for
-    trained labels that have positives among them. `source` says where the logits come from and
+    trained labels that have positives among them. Trained labels with too few of them get the
+    threshold that is best for the others together. `source` says where the logits come from and
     goes into the record's `data`.
     """
     clips, labels = scored.clips, artefact.labels or ()
@@ -98,7 +99,10 @@ def clip_accuracy(scored: ScoredClips, labels: Sequence[TrainedLabel]) -> Accura
 
 def _scored_label(label: TrainedLabel, metrics: TaggingMetrics, index: int) -> TrainedLabel:
     scored = metrics.per_label[index]
-    return replace(label, average_precision=scored.average_precision, threshold=scored.threshold)
+    threshold = scored.threshold
+    if threshold is None and label.trained:
+        threshold = metrics.pooled_threshold
+    return replace(label, average_precision=scored.average_precision, threshold=threshold)
 
 
 def _record(
@@ -116,7 +120,8 @@ def _record(
             **source,
         },
         "thresholds": f"highest F1 on these clips, but at most {HIGHEST_THRESHOLD}, from "
-        f"{MIN_POSITIVES_FOR_THRESHOLD} positives on",
+        f"{MIN_POSITIVES_FOR_THRESHOLD} positives on; with fewer that of all these labels as one",
+        "pooled_threshold": metrics.pooled_threshold,
         "labels_scored": sum(label.average_precision is not None for label in metrics.per_label),
         "mean_average_precision": metrics.mean_average_precision,
         "mean_auc": metrics.mean_auc,

@@ -38,6 +38,9 @@ class TaggingMetrics(NamedTuple):
     """Macro mean over the labels with positives and negatives."""
     d_prime: float | None
     """sqrt(2) x inverse normal CDF of the mean AUC."""
+    pooled_threshold: float | None
+    """Score at or above which F1 is highest over the pairs of clip and label, of all labels that
+    have a threshold: for those that do not, and so are taken to be like the others."""
 
 
 class Confusion(NamedTuple):
@@ -75,11 +78,17 @@ def tagging_metrics(scores: Scores, targets: Targets) -> TaggingMetrics:
         _label_metrics(scores[:, label], targets[:, label]) for label in range(targets.shape[1])
     )
     mean_auc = _mean([label.auc for label in per_label])
+    has_threshold = [label.threshold is not None for label in per_label]
     return TaggingMetrics(
         per_label=per_label,
         mean_average_precision=_mean([label.average_precision for label in per_label]),
         mean_auc=mean_auc,
         d_prime=None if mean_auc is None else _d_prime(mean_auc),
+        pooled_threshold=(
+            _best_threshold(scores[:, has_threshold].ravel(), targets[:, has_threshold].ravel())
+            if any(has_threshold)
+            else None
+        ),
     )
 
 
@@ -157,11 +166,13 @@ def _label_metrics(scores: Scores, targets: Targets) -> LabelMetrics:
         average_precision=float(average_precision_score(targets, scores)),
         auc=float(roc_auc_score(targets, scores)) if has_negatives else None,
         threshold=(
-            min(best_f1_threshold(scores, targets), HIGHEST_THRESHOLD)
-            if positives >= MIN_POSITIVES_FOR_THRESHOLD
-            else None
+            _best_threshold(scores, targets) if positives >= MIN_POSITIVES_FOR_THRESHOLD else None
         ),
     )
+
+
+def _best_threshold(scores: Scores, targets: Targets) -> float:
+    return min(best_f1_threshold(scores, targets), HIGHEST_THRESHOLD)
 
 
 def _d_prime(auc: float) -> float | None:
