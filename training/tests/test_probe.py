@@ -207,7 +207,7 @@ def test_pooled_layers_leave_padding_out(tmp_path):
 
     from earshot_training.config import EncoderConfig
     from earshot_training.model.beats import Beats
-    from earshot_training.probe.features import extract_features
+    from earshot_training.train.features import extract_features
 
     torch.manual_seed(0)
     encoder = EncoderConfig(

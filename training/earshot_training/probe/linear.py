@@ -15,7 +15,8 @@ from earshot_training.probe.cross_validation import (
     Indices,
     cross_validate,
 )
-from earshot_training.probe.features import LayerVectors
+from earshot_training.train.features import LayerVectors
+from earshot_training.train.standardisation import Standardisation, standardisation_of
 
 MAX_ROUNDS = 300
 GRADIENT_TOLERANCE = 1e-6
@@ -25,10 +26,8 @@ LINE_SEARCH_HISTORY = 20
 class LinearProbe(NamedTuple):
     """A fitted probe over L layers of D dimensions and C classes, float64."""
 
-    mean: Tensor
-    """(L, 1, D) of the training clips."""
-    scale: Tensor
-    """(L, 1, D) 1 / standard deviation of the training clips."""
+    standardisation: Standardisation
+    """By the training clips: (L, 1, D)."""
     layer_weights: Tensor
     """(L,) softmax weights, 1 in sum."""
     weight: Tensor
@@ -38,7 +37,7 @@ class LinearProbe(NamedTuple):
 
     def logits(self, vectors: LayerVectors) -> Tensor:
         """(L, clips, D) -> (clips, C)."""
-        mixed = _mix((_to_float64(vectors) - self.mean) * self.scale, self.layer_weights)
+        mixed = _mix(self.standardisation.apply(_to_float64(vectors)), self.layer_weights)
         return functional.linear(mixed, self.weight, self.bias)
 
     def predict(self, vectors: LayerVectors) -> ClassIds:
@@ -57,15 +56,15 @@ def fit_linear_probe(
     equal ones; with one layer the problem is convex.
     """
     features = _to_float64(vectors)
-    mean = features.mean(dim=1, keepdim=True)
-    deviation = features.std(dim=1, keepdim=True, correction=0)
-    # A constant feature says nothing: it becomes 0, not noise blown up.
-    scale = torch.where(deviation > 1e-8, 1 / deviation.clamp(min=1e-8), 0.0)
+    standardisation = standardisation_of(features)
     with _one_thread():
         layer_logits, weight, bias = _minimise(
-            (features - mean) * scale, torch.from_numpy(class_ids), num_classes=num_classes, l2=l2
+            standardisation.apply(features),
+            torch.from_numpy(class_ids),
+            num_classes=num_classes,
+            l2=l2,
         )
-    return LinearProbe(mean, scale, layer_logits.softmax(dim=0), weight, bias)
+    return LinearProbe(standardisation, layer_logits.softmax(dim=0), weight, bias)
 
 
 def score_linear(

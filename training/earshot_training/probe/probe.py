@@ -13,10 +13,10 @@ from earshot_training.data.manifest import Clip
 from earshot_training.errors import UserError
 from earshot_training.model.beats import Beats
 from earshot_training.probe.cross_validation import ClassIds, choose_score_folds, scored_clips
-from earshot_training.probe.features import LayerVectors, extract_features
 from earshot_training.probe.knn import score_knn
 from earshot_training.probe.linear import fit_linear_probe, score_best_layer, score_linear
 from earshot_training.probe.retrieval import precision_at
+from earshot_training.train.features import LayerVectors, extract_features
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,6 +144,7 @@ def _fit_head(
         data,
         l2=config.fitted_head_l2,
         max_clip_seconds=config.augment.max_clip_seconds,
+        device=device,
         autocast=lambda: torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_half),
     )
 

@@ -1,15 +1,15 @@
 """A head that fits a frozen encoder, before both are trained."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from earshot_training.audio.waveform import SAMPLE_RATE_HZ
-from earshot_training.data.collate import collate
-from earshot_training.data.dataset import ClipDataset, Example
 from earshot_training.model.beats import Beats
+from earshot_training.train.features import extract_features
+from earshot_training.train.standardisation import standardisation_of
 from earshot_training.train.tagging_data import TaggingData
 
 MAX_ROUNDS = 200
@@ -23,7 +23,8 @@ def fit_head(
     *,
     l2: float,
     max_clip_seconds: float,
-    autocast: Callable[[], torch.autocast],
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[object]],
 ) -> None:
     """Give the model's head the weights that fit what its encoder says of the clips as they are.
 
@@ -33,13 +34,20 @@ def fit_head(
     """
     head = model.predictor
     assert head is not None
-    dataset = ClipDataset(data.clips, data.targets)
-    embeddings = _clip_embeddings(
-        model, dataset, order=_by_length(data), max_clip_seconds=max_clip_seconds, autocast=autocast
+    *_, embeddings = extract_features(
+        model,
+        data.clips,
+        batch_size=BATCH_SIZE,
+        max_clip_seconds=max_clip_seconds,
+        device=device,
+        autocast=autocast,
     )
     trained = data.targets.trained
     weight, bias = fit_logistic(
-        embeddings, data.targets.targets[:, trained], data.targets.weights[:, trained], l2=l2
+        torch.from_numpy(embeddings),
+        data.targets.targets[:, trained],
+        data.targets.weights[:, trained],
+        l2=l2,
     )
     with torch.no_grad():
         head.weight[trained] = weight.to(head.weight)
@@ -62,10 +70,8 @@ def fit_logistic(
 
     """
     features, targets, weights = (tensor.double().cpu() for tensor in (features, targets, weights))
-    mean, deviation = features.mean(dim=0), features.std(dim=0, correction=0)
-    # A constant feature says nothing: it becomes 0, not noise blown up.
-    scale = torch.where(deviation > 1e-8, 1 / deviation.clamp(min=1e-8), 0.0)
-    standardised = (features - mean) * scale
+    standardisation = standardisation_of(features)
+    standardised = standardisation.apply(features)
     known = weights.sum(dim=0).clamp(min=1)
     priors = ((targets * weights).sum(dim=0) / known).clamp(1e-4, 1 - 1e-4)
     weight = torch.zeros(targets.shape[1], features.shape[1], dtype=torch.float64)
@@ -87,37 +93,5 @@ def fit_logistic(
         return total
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]  # of torch; a tensor serves as its float
-    scaled = weight.detach() * scale
-    return scaled, bias.detach() - scaled @ mean
-
-
-def _by_length(data: TaggingData) -> Sequence[int]:
-    return sorted(range(len(data.clips)), key=lambda index: data.clips[index].seconds)
-
-
-@torch.no_grad()
-def _clip_embeddings(
-    model: Beats,
-    dataset: ClipDataset,
-    *,
-    order: Sequence[int],
-    max_clip_seconds: float,
-    autocast: Callable[[], torch.autocast],
-) -> Tensor:
-    """(clips, D) float32; clips of like length run together."""
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
-    embeddings = torch.empty(len(dataset), model.config.dim)
-    max_samples = round(max_clip_seconds * SAMPLE_RATE_HZ)
-    for start in range(0, len(order), BATCH_SIZE):
-        indices = order[start : start + BATCH_SIZE]
-        batch = collate([_shortened(dataset[index], max_samples) for index in indices]).to(device)
-        with autocast():
-            output = model(batch.waveforms, batch.num_samples)
-        embeddings[list(indices)] = output.clip_embedding.float().cpu()
-    model.train(was_training)
-    return embeddings
-
-
-def _shortened(example: Example, max_samples: int) -> Example:
-    return example._replace(waveform=example.waveform[:max_samples])
+    scaled = weight.detach() * standardisation.scale
+    return scaled, bias.detach() - scaled @ standardisation.mean.squeeze(0)

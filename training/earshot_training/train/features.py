@@ -1,6 +1,7 @@
 """Frozen encoder -> one vector per clip and layer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,12 @@ def extract_features(
     batch_size: int,
     max_clip_seconds: float,
     device: torch.device,
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> LayerVectors:
     """Mean over the valid patches of every layer's output: (layers, clips, D), in the clips' order.
 
     A longer clip is heard up to `max_clip_seconds`. Clips of like length run together, because
-    padding costs as much as audio.
+    padding costs as much as audio. The model is left in evaluation mode, on the device.
 
     Raises:
         AudioError: a clip that cannot be read.
@@ -43,7 +45,9 @@ def extract_features(
         waveforms = [
             torch.from_numpy(read_waveform(clips[index].path)[:max_samples]) for index in indices
         ]
-        vectors[:, indices] = _pooled_layers(model, waveforms, device).cpu().numpy()
+        with autocast():
+            pooled = _pooled_layers(model, waveforms, device)
+        vectors[:, indices] = pooled.cpu().numpy()
     return vectors
 
 
