@@ -15,6 +15,7 @@ from earshot_training.data.manifest import (
     write_manifest,
 )
 from earshot_training.model.artefact import load_artefact
+from earshot_training.train.cross_validation_summary import evaluate_by_cross_validation
 from tests.made_clips import TINY_CONFIG, write_corpus
 
 STEPS = 3
@@ -103,3 +104,34 @@ def test_folds_beside_those_that_take_turns_teach_but_not_by_recordings_that_are
             clip for i, clip in enumerate(others) if i != left_out
         )
         assert data["clips_sha256"] == clip_list_sha256(taught)
+
+
+def test_encoders_of_the_taggers_are_probed_on_the_fold_they_have_not_heard(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run(folder, "run") == 0
+    out, manifest = folder / "run", str(folder / "clips" / "manifest.jsonl")
+    probe = ["probe", "--manifest", manifest, "--device", "cpu"]
+    assert main([*probe, "--cross-validation", str(out)]) == 0
+    scores = json.loads((out / "probe_of_taggers.json").read_text())
+    for row in scores["folds"]:
+        artefact, alone = str(out / f"fold-{row['fold']}" / "artefact"), folder / "alone.json"
+        assert main([*probe, artefact, "--folds", str(row["fold"]), "--out", str(alone)]) == 0
+        expected = json.loads(alone.read_text())
+        assert {key: expected[key] for key in row if key != "fold"} == {
+            key: value for key, value in row.items() if key != "fold"
+        }
+    clips = [row["scored_clips"] for row in scores["folds"]]
+    assert scores["all"]["scored_clips"] == sum(clips)
+    assert scores["all"]["knn_accuracy"] == pytest.approx(
+        sum(n * row["knn_accuracy"] for n, row in zip(clips, scores["folds"], strict=True))
+        / sum(clips)
+    )
+    artefact = load_artefact(out / "fold-1" / "artefact")
+    assert (
+        evaluate_by_cross_validation(artefact, out).artefact.evaluation["cross_validation"]["probe"]
+        == scores
+    )
+    capsys.readouterr()
+    assert main([*probe, "--cross-validation", str(out), "--folds", "1"]) == 2
+    assert "expected none beside --cross-validation" in capsys.readouterr().err

@@ -158,15 +158,19 @@ def test_neighbours_equal_those_of_scikit_learn():
 
 def test_retrieval_by_hand():
     embeddings = np.array([[1, 0.1], [1, -0.1], [-1, 0.1], [-1, -0.1]], dtype=np.float32)
-    recordings = ["a", "b", "c", "d"]
-    assert precision_at(embeddings, np.array([0, 0, 1, 1]), recordings, retrieved=1) == 1.0
-    assert precision_at(embeddings, np.array([0, 1, 0, 1]), recordings, retrieved=1) == 0.0
-    assert precision_at(embeddings, np.array([0, 0, 1, 1]), recordings, retrieved=3) == (
-        pytest.approx(1 / 3)
-    )
+
+    def precision(class_ids, recordings="abcd", retrieved=1, queries=(0, 1, 2, 3)):
+        classes, asked = np.array(class_ids), np.array(queries)
+        return precision_at(
+            embeddings, classes, list(recordings), queries=asked, retrieved=retrieved
+        )
+
+    assert precision([0, 0, 1, 1]) == 1.0
+    assert precision([0, 1, 0, 1]) == 0.0
+    assert precision([0, 0, 1, 1], retrieved=3) == pytest.approx(1 / 3)
     # Clip 0 may not find clip 1, which is of its own recording.
-    same = ["a", "a", "c", "d"]
-    assert precision_at(embeddings, np.array([0, 0, 1, 1]), same, retrieved=1) == 0.5
+    assert precision([0, 0, 1, 1], "aacd") == 0.5
+    assert precision([0, 0, 1, 1], "aacd", queries=(2, 3)) == 1.0
 
 
 def test_paired_standard_error_by_hand():

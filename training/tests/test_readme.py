@@ -35,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run("finetune", config, "--init", first / "artefact", "--out", second) == 0
     turns = ("--cross-validation", folder / "compared" / "first")
     calibrated = folder / "calibrated"
+    assert run("probe", "--manifest", folder / "clips" / "manifest.jsonl", *turns) == 0
     assert run("calibrate", second / "artefact", *turns, "--out", calibrated) == 0
     assert run("evaluate", calibrated, *turns) == 0
     identity = ("--license", "CC-BY-4.0", "--description", "A model of tones.")
@@ -124,6 +125,10 @@ def test_scores_stand_with_their_intervals_and_lists(folder: Path):
             f"{scored['mean_average_precision']:.3f}",
             f"`{scored['clips_sha256']}`",
         ]
+    probe = evaluation["cross_validation"]["probe"]["all"]
+    assert f"on the {probe['scored_clips']} clips of its own fold" in text
+    assert f"linear probe {100 * probe['linear_accuracy']:.1f} %" in text
+    assert f"of the clip's class {100 * probe['retrieval_precision']:.1f} %." in text
     compared = (folder / "compared" / "table.md").read_text().split("\n\n", 1)[1]
     assert compared.strip() in text
 

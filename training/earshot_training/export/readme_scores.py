@@ -109,6 +109,18 @@ def _cross_validation_lines(summary: Record) -> list[str]:
         "| --- | ---: | ---: | ---: | --- |",
         *rows,
         f"| mean | | {_share(accuracy['mean'])} | {precision['mean']:.3f} | |",
+        *(_probe_lines(summary["probe"]) if "probe" in summary else ()),
+    ]
+
+
+def _probe_lines(probe: Record) -> list[str]:
+    scores = probe["all"]
+    return [
+        "",
+        f"{probe['of'].capitalize()}, on the {scores['scored_clips']} clips of its own fold: "
+        f"linear probe {_share(scores['linear_accuracy'])}, vote of the {probe['neighbours']} "
+        f"nearest clips {_share(scores['knn_accuracy'])}, share of the {probe['retrieved']} "
+        f"nearest that are of the clip's class {_share(scores['retrieval_precision'])}.",
     ]
 
 

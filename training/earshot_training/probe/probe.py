@@ -63,7 +63,7 @@ class ProbeResult(NamedTuple):
     layer_accuracy: tuple[float, ...]  # linear probe of each layer alone
     knn_layer_accuracy: tuple[float, ...]
     layer_weights: tuple[float, ...]  # of a weighted probe on all clips, what the layers are worth
-    retrieval_precision: float
+    retrieval_precision: float  # of the scored clips, among all
     clip_embeddings: npt.NDArray[np.float32]  # (clips, D), the last layer's means
     scored: npt.NDArray[np.int64]  # (scored,), indices of the scored clips
     score_folds: tuple[int, ...]
@@ -130,6 +130,7 @@ def probe_vectors(
     ]
     probe = fit_linear_probe(vectors, class_ids, num_classes=len(class_names), l2=config.l2)
     recordings = [f"{clip.source}/{clip.recording}" for clip in probe_clips.clips]
+    scored = scored_clips(folds, score_folds)
     return ProbeResult(
         linear_correct=score(vectors, class_ids, folds, score_folds, l2=config.l2),
         knn_correct=knn[-1],
@@ -140,10 +141,10 @@ def probe_vectors(
         knn_layer_accuracy=tuple(float(correct.mean()) for correct in knn),
         layer_weights=tuple(probe.layer_weights.tolist()),
         retrieval_precision=precision_at(
-            vectors[-1], class_ids, recordings, retrieved=config.retrieved
+            vectors[-1], class_ids, recordings, queries=scored, retrieved=config.retrieved
         ),
         clip_embeddings=vectors[-1],
-        scored=scored_clips(folds, score_folds),
+        scored=scored,
         score_folds=score_folds,
     )
 

@@ -30,6 +30,8 @@ from earshot_training.train.scored_clips import LOGITS_FILE, ScoredClips, load_s
 
 EVALUATION_FILE = "evaluation.json"
 SUMMARY_FILE = "cross_validation.json"
+TAGGERS_PROBE_FILE = "probe_of_taggers.json"
+"""What `probe --cross-validation` found of the taggers' encoders; need not be there."""
 SCORES = ("accuracy", "mean_average_precision", "mean_auc", "d_prime")
 
 
@@ -111,7 +113,9 @@ def evaluate_by_cross_validation(artefact: Artefact, out: Path) -> Evaluation:
     scored = scored._replace(logits=calibration.scale * scored.logits + calibration.shift)
     source = {"overlaps_training": False, "scored_by": "taggers of a cross-validation"}
     evaluation = evaluate_scored(artefact, scored, source=source)
-    record = evaluation.artefact.evaluation | {"cross_validation": summary}
+    path = out / TAGGERS_PROBE_FILE
+    probe = {"probe": read_json(path)} if path.exists() else {}
+    record = evaluation.artefact.evaluation | {"cross_validation": summary | probe}
     return evaluation._replace(artefact=replace(evaluation.artefact, evaluation=record))
 
 
