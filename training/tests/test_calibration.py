@@ -47,9 +47,9 @@ def made(logits: torch.Tensor, is_true: torch.Tensor) -> JudgedClips:
 
 
 def drawn(*, scale: float, shift: float, seed: int = 0) -> JudgedClips:
-    """20,000 pairs that are true as often as `scale * logit + shift` says."""
+    """20,000 pairs, two of each clip, that are true as often as `scale * logit + shift` says."""
     generator = torch.Generator().manual_seed(seed)
-    logits = 3 * torch.randn(2000, 10, generator=generator, dtype=torch.float64) - 2
+    logits = 3 * torch.randn(10_000, 2, generator=generator, dtype=torch.float64) - 2
     chance = torch.rand(logits.shape, generator=generator, dtype=torch.float64)
     return made(logits, chance < torch.sigmoid(scale * logits + shift))
 
@@ -120,8 +120,22 @@ def test_pairs_without_a_known_truth_move_nothing():
     assert fit_calibration(wrong) == pytest.approx(fit_calibration(kept))
 
 
+def test_labels_below_a_clips_first_two_move_nothing():
+    judged = drawn(scale=0.5, shift=0.3)
+    unknown = judged._replace(is_known=torch.zeros_like(judged.is_known))
+    lower = judged._replace(
+        logits=judged.logits.min(dim=1, keepdim=True).values - torch.tensor([1.0, 2.0]),
+        is_true=~judged.is_true,
+    )
+    higher = unknown._replace(logits=judged.logits + 100)
+    wider = JudgedClips(
+        *(torch.cat(parts, dim=1) for parts in zip(lower, judged, higher, strict=True))
+    )
+    assert fit_calibration(wider) == pytest.approx(fit_calibration(judged))
+
+
 def test_pairs_that_a_threshold_parts_still_have_an_optimum():
-    logits = torch.tensor([[-2.0, -1.0, 1.0, 2.0]], dtype=torch.float64)
+    logits = torch.tensor([[-2.0, 1.0], [-1.0, 2.0]], dtype=torch.float64)
     fitted = fit_calibration(made(logits, logits > 0))
     assert 0 < fitted.scale < 10
     assert fitted.shift == pytest.approx(0, abs=1e-9)
