@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from earshot_training.train.metrics import (
-    best_f1_threshold,
+    best_f1,
     class_accuracy,
+    decision_threshold,
     tagging_metrics,
     wilson_interval,
 )
@@ -42,7 +43,7 @@ def test_a_perfect_ranking_has_no_finite_d_prime():
     assert (metrics.mean_auc, metrics.d_prime) == (1.0, None)
 
 
-def test_the_threshold_has_the_best_f1_of_all_thresholds():
+def test_the_best_f1_is_that_of_all_thresholds():
     generator = np.random.default_rng(1)
     for _ in range(20):
         truth = generator.random(40) < 0.3
@@ -54,7 +55,9 @@ def test_the_threshold_has_the_best_f1_of_all_thresholds():
             return 2 * (chosen & truth).sum() / (chosen.sum() + truth.sum())
 
         best = max(f1(score) for score in scores)
-        assert f1(best_f1_threshold(scores, truth)) == pytest.approx(best)
+        found = best_f1(scores, truth)
+        assert f1(found.threshold) == pytest.approx(best)
+        assert found.f1 == pytest.approx(best)
 
 
 def test_few_positives_give_no_threshold_and_none_is_above_a_half():
@@ -65,7 +68,8 @@ def test_few_positives_give_no_threshold_and_none_is_above_a_half():
     assert few.threshold is None
     assert scores[4] > 0.5
     assert enough.threshold == 0.5
-    assert many.threshold == pytest.approx(scores[14])
+    # F1 is 1 in both; its place is half of what half of it says, and the answer is between them.
+    assert many.threshold == pytest.approx(math.sqrt(scores[14] * 0.5))
 
 
 def test_the_pooled_threshold_is_that_of_the_pairs_of_labels_that_have_one():
@@ -75,8 +79,8 @@ def test_the_pooled_threshold_is_that_of_the_pairs_of_labels_that_have_one():
     truth[:4, 2] = True  # too few: its scores, of another size, say nothing
     scores = 0.3 * generator.random((60, 3)) + 0.1 * truth
     scores[:, 2] += 0.2
-    pooled = best_f1_threshold(scores[:, :2].ravel(), truth[:, :2].ravel())
-    assert tagging_metrics(scores, truth).pooled_threshold == pooled
+    pooled = decision_threshold(scores[:, :2].ravel(), truth[:, :2].ravel())
+    assert tagging_metrics(scores, truth).pooled_threshold == pytest.approx(pooled)
     assert tagging_metrics(scores[:, 2:], truth[:, 2:]).pooled_threshold is None
 
 

@@ -54,7 +54,7 @@ def evaluate_scored(
 ) -> Evaluation:
     """Score an artefact by logits that clips have got.
 
-    A label's average precision and threshold (highest F1) are measured on these very clips, for
+    A label's average precision and threshold are measured on these very clips, for
     trained labels that have positives among them. Trained labels with too few of them get the
     threshold that is best for the others together. `source` says where the logits come from and
     goes into the record's `data`.
@@ -119,8 +119,9 @@ def _record(
             "clips_sha256": clip_list_sha256(clips),
             **source,
         },
-        "thresholds": f"highest F1 on these clips, but at most {HIGHEST_THRESHOLD}, from "
-        f"{MIN_POSITIVES_FOR_THRESHOLD} positives on; with fewer that of all these labels as one",
+        "thresholds": "between the score of the highest F1 on these clips, at most "
+        f"{HIGHEST_THRESHOLD}, and half of that F1, from {MIN_POSITIVES_FOR_THRESHOLD} positives "
+        "on; with fewer that of all these labels as one",
         "pooled_threshold": metrics.pooled_threshold,
         "labels_scored": sum(label.average_precision is not None for label in metrics.per_label),
         "mean_average_precision": metrics.mean_average_precision,

@@ -14,7 +14,7 @@ Targets = npt.NDArray[np.bool_]
 MIN_POSITIVES_FOR_THRESHOLD = 5
 HIGHEST_THRESHOLD = 0.5
 """Of scores that are frequencies the best threshold is half of the best F1 (Lipton et al. 2014,
-arXiv 1402.1892), so never above this; a higher one follows a few clips."""
+arXiv 1402.1892), so never above this."""
 WILSON_Z = 1.959963984540054
 
 
@@ -25,7 +25,7 @@ class LabelMetrics(NamedTuple):
     average_precision: float | None
     auc: float | None
     threshold: float | None
-    """Score at or above which F1 is highest on this list."""
+    """Score from which on the label is taken for present: `decision_threshold` of this list."""
 
 
 class TaggingMetrics(NamedTuple):
@@ -39,8 +39,16 @@ class TaggingMetrics(NamedTuple):
     d_prime: float | None
     """sqrt(2) x inverse normal CDF of the mean AUC."""
     pooled_threshold: float | None
-    """Score at or above which F1 is highest over the pairs of clip and label, of all labels that
-    have a threshold: for those that do not, and so are taken to be like the others."""
+    """`decision_threshold` of the pairs of clip and label, of all labels that have a threshold: for
+    those that do not, and so are taken to be like the others."""
+
+
+class BestF1(NamedTuple):
+    """The highest F1 that any threshold has on a list."""
+
+    threshold: float
+    """Score at or above which it is reached."""
+    f1: float
 
 
 class Confusion(NamedTuple):
@@ -85,20 +93,31 @@ def tagging_metrics(scores: Scores, targets: Targets) -> TaggingMetrics:
         mean_auc=mean_auc,
         d_prime=None if mean_auc is None else _d_prime(mean_auc),
         pooled_threshold=(
-            _best_threshold(scores[:, has_threshold].ravel(), targets[:, has_threshold].ravel())
+            decision_threshold(scores[:, has_threshold].ravel(), targets[:, has_threshold].ravel())
             if any(has_threshold)
             else None
         ),
     )
 
 
-def best_f1_threshold(scores: Scores, targets: Targets) -> float:
-    """Score at or above which F1 is highest; of equal ones the highest threshold."""
+def decision_threshold(scores: Scores, targets: Targets) -> float:
+    """Score from which on a label is taken for present, by (N,) scores that are near frequencies.
+
+    The geometric mean of two estimates: where F1 is highest on these clips, at most 0.5, and half
+    of that F1. The former follows a few clips, the latter the faults of the calibration; together
+    they decide better about other clips than each of them (docs/experiments.md).
+    """
+    best = best_f1(scores, targets)
+    return math.sqrt(min(best.threshold, HIGHEST_THRESHOLD) * best.f1 / 2)
+
+
+def best_f1(scores: Scores, targets: Targets) -> BestF1:
+    """Find the highest F1; of equal ones that of the highest threshold."""
     precision, recall, thresholds = precision_recall_curve(targets, scores)
     precision, recall = precision[:-1], recall[:-1]
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     best = np.flatnonzero(f1 == f1.max())[-1]
-    return float(thresholds[best])
+    return BestF1(float(thresholds[best]), float(f1[best]))
 
 
 def class_accuracy(
@@ -161,18 +180,13 @@ def _label_metrics(scores: Scores, targets: Targets) -> LabelMetrics:
     if positives == 0:
         return LabelMetrics(0, None, None, None)
     has_negatives = positives < len(targets)
+    is_enough = positives >= MIN_POSITIVES_FOR_THRESHOLD
     return LabelMetrics(
         positives=positives,
         average_precision=float(average_precision_score(targets, scores)),
         auc=float(roc_auc_score(targets, scores)) if has_negatives else None,
-        threshold=(
-            _best_threshold(scores, targets) if positives >= MIN_POSITIVES_FOR_THRESHOLD else None
-        ),
+        threshold=decision_threshold(scores, targets) if is_enough else None,
     )
-
-
-def _best_threshold(scores: Scores, targets: Targets) -> float:
-    return min(best_f1_threshold(scores, targets), HIGHEST_THRESHOLD)
 
 
 def _d_prime(auc: float) -> float | None:
