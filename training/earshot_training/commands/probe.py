@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from earshot_training.commands.options import SubCommands, add_device_options, use_device
 from earshot_training.data.manifest import read_manifest
 from earshot_training.errors import UserError
@@ -65,40 +67,35 @@ def run(options: argparse.Namespace) -> int:
         neighbours=options.neighbours,
         score_folds=tuple(options.folds),
     )
+    device = use_device(options)
     listed = read_manifest(options.manifest)
     clips = usable_clips(listed)
-    if options.cross_validation is None:
-        scores = _probe_artefact(options, clips, config, left_out=len(listed) - len(clips.clips))
+    if options.cross_validation is not None:
+        scores = _probe_cross_validation(options, clips, config, device)
     else:
-        scores = _probe_cross_validation(options, clips, config)
+        result = probe_encoder(load_artefact(options.artefact).model, clips, config, device=device)
+        scores = to_scores(result)
+        left_out = len(listed) - len(clips.clips)
+        print(
+            f"{len(result.scored)} clips of {len(clips.class_names)} classes scored over folds "
+            f"{', '.join(map(str, result.score_folds))}; {left_out} clips without class or fold "
+            "left out"
+        )
+        print(_to_text(result, config))
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.out, scores)
     return 0
 
 
-def _probe_artefact(
-    options: argparse.Namespace, clips: ProbeClips, config: ProbeConfig, *, left_out: int
-) -> dict[str, Any]:
-    device = use_device(options)
-    result = probe_encoder(load_artefact(options.artefact).model, clips, config, device=device)
-    print(
-        f"{len(result.scored)} clips of {len(clips.class_names)} classes scored over folds "
-        f"{', '.join(map(str, result.score_folds))}; {left_out} clips without class or fold "
-        "left out"
-    )
-    print(_to_text(result, config))
-    return to_scores(result)
-
-
 def _probe_cross_validation(
-    options: argparse.Namespace, clips: ProbeClips, config: ProbeConfig
+    options: argparse.Namespace, clips: ProbeClips, config: ProbeConfig, device: torch.device
 ) -> dict[str, Any]:
     if options.folds:
         raise UserError("--folds: expected none beside --cross-validation, whose folds are scored")
     run = options.cross_validation
     folds = folds_of(read_summary(run))
-    scores = probe_taggers(run, folds, clips, config, device=use_device(options))
+    scores = probe_taggers(run, folds, clips, config, device=device)
     write_json(run / TAGGERS_PROBE_FILE, scores)
     print("fold  " + "  ".join(f"{name:>19}" for name in SHARES))
     for row in (*scores["folds"], {"fold": "all", **scores["all"]}):
