@@ -68,7 +68,7 @@ def test_few_positives_give_no_threshold_and_none_is_above_a_half():
     assert few.threshold is None
     assert scores[4] > 0.5
     assert enough.threshold == 0.5
-    # F1 is 1 in both; its place is half of what half of it says, and the answer is between them.
+    # F1 is 1 from scores[14] on, and half of it is 0.5: the threshold lies between the two.
     assert many.threshold == pytest.approx(math.sqrt(scores[14] * 0.5))
 
 

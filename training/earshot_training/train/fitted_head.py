@@ -31,6 +31,7 @@ def fit_head(
     A head drawn at random sends gradients that undo what pre-training has learnt before they use
     it (Kumar et al. 2022, arXiv 2202.10054). Fitted are the weighted cross-entropy of the trained
     labels, summed, + l2 / 2 * |weight|^2 on standardised features; rows of other labels stay.
+    The model is left in evaluation mode, on the device.
     """
     head = model.predictor
     assert head is not None
