@@ -10,7 +10,7 @@ const SCALES = {
   full: { aborts: 200, drops: 100 },
 } as const;
 const CONTROL_SCALE = { aborts: 4, drops: 2 } as const;
-/** What is compiled and kept for good is there then: after 4 rounds 6400 to 21 100 bytes for each client were still to come, after 12 some 4500. */
+/** What is compiled and kept for good is there then: after 4 rounds 6400 to 21 100 bytes for each client still came, after 12 3500 to 7300. */
 const RUN_IN_ROUNDS = 12;
 const AT_ONCE = 5;
 /** What the service may keep open of its own accord: a socket or two that are just being closed. */
