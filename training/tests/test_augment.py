@@ -9,7 +9,6 @@ from earshot_training.data.augment import (
     AugmentConfig,
     augment_waveforms,
     band_limit,
-    crop,
     draw_kept_patches,
     gain,
     mask_fbank,
@@ -83,16 +82,6 @@ def test_a_band_limit_takes_the_treble_of_some_clips_and_leaves_the_rest(batch: 
     assert max(cutoffs_hz) - min(cutoffs_hz) > 2000
     assert torch.equal(limited.targets, many.targets)
     assert torch.equal(band_limit(batch, seeded(), probability=0.0).waveforms, batch.waveforms)
-
-
-def test_crop_takes_a_piece_of_long_clips_only(batch: Batch):
-    cropped = crop(batch, seeded(), max_samples=7_000)
-    assert cropped.num_samples.tolist() == [7_000, 7_000, 5_000, 7_000]
-    for row, length in enumerate(cropped.num_samples.tolist()):
-        piece = cropped.waveforms[row, :length].numpy()
-        start = int(np.flatnonzero(batch.waveforms[row].numpy() == piece[0])[0])
-        np.testing.assert_array_equal(piece, batch.waveforms[row, start : start + length].numpy())
-    assert crop(batch, seeded(), max_samples=12_000) is batch
 
 
 def test_mixup_adds_waveforms_and_targets_in_one_share(batch: Batch):

@@ -95,12 +95,40 @@ def test_too_few_clips_for_a_batch_are_refused():
 
 def test_batches_come_in_the_samplers_order(tmp_path: Path):
     dataset = make_dataset(tmp_path / "clips", "none")
-    batches = ClipBatches(dataset, ClipSampler(len(dataset), 4, seed=1))
+    batches = ClipBatches(
+        dataset, ClipSampler(len(dataset), 4, seed=1), max_samples=1_000_000, seed=1
+    )
     order = ClipSampler(len(dataset), 4, seed=1)
     expected = collate([dataset[index] for index in order.next_batch()])
     for part, wanted in zip(batches.next_batch(), expected, strict=True):
         assert torch.equal(part, wanted)
     assert batches.position == order.position
+
+
+def test_a_long_clip_gives_a_random_piece_before_it_is_padded(tmp_path: Path):
+    dataset = make_dataset(tmp_path / "clips", "none")
+    order = ClipSampler(len(dataset), 4, seed=1)
+
+    def batches(seed: int) -> ClipBatches:
+        sampler = ClipSampler(len(dataset), 4, seed=1)
+        return ClipBatches(dataset, sampler, max_samples=9_000, seed=seed)
+
+    first, again, other = batches(1), batches(1), batches(2)
+    starts = []
+    for _ in range(2):
+        again.restore(first.position)
+        batch = first.next_batch()
+        assert batch.waveforms.shape[1] <= 9_000
+        assert torch.equal(batch.waveforms, again.next_batch().waveforms)
+        for row, index in enumerate(order.next_batch()):
+            whole = dataset[index].waveform
+            assert batch.num_samples[row] == min(len(whole), 9_000)
+            piece = batch.waveforms[row, : batch.num_samples[row]]
+            windows = whole.unfold(0, len(piece), 1)
+            starts += (windows == piece).all(dim=1).nonzero()[:1, 0].tolist()
+        assert not torch.equal(batch.waveforms, other.next_batch().waveforms)
+    assert len(starts) == 8
+    assert len(set(starts)) > 2
 
 
 def test_channels_are_averaged_and_rates_converted(tmp_path: Path):

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import torch
 
 from earshot_training.errors import UserError
+from earshot_training.freed_memory import keep_freed_memory
 from earshot_training.processes import is_first_process, is_one_of_many, join_processes
 
 SubCommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -51,7 +52,7 @@ def say(line: str) -> None:
 
 
 def use_device(options: argparse.Namespace) -> torch.device:
-    """Set the threads and answer the device that was asked for.
+    """Set the threads, keep freed memory and answer the device that was asked for.
 
     Raises:
         UserError: no such device, or torchrun started many processes of a command for one.
@@ -82,6 +83,7 @@ def _choose_device_type(options: argparse.Namespace) -> str:
         if options.threads < 1:
             raise UserError(f"expected --threads of at least 1, got {options.threads}")
         torch.set_num_threads(options.threads)
+    keep_freed_memory()
     has_cuda = torch.cuda.is_available()
     if options.device == "cuda" and not has_cuda:
         raise UserError("expected a CUDA device for --device cuda, found none")

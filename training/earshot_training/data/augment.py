@@ -24,7 +24,7 @@ class AugmentConfig:
     """What a training batch goes through; zeros switch a part off."""
 
     max_clip_seconds: float = 10.0
-    """Longer clips give a random piece of this length."""
+    """Longer clips give a random piece of this length, when they are read."""
     roll: bool = True
     """Rotate each clip by a random number of samples."""
     max_gain_db: float = 6.0
@@ -64,8 +64,7 @@ class AugmentConfig:
 
 
 def augment_waveforms(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
-    """Crop, roll, gain, band limit and mixup, in this order."""
-    batch = crop(batch, generator, max_samples=round(config.max_clip_seconds * SAMPLE_RATE_HZ))
+    """Roll, gain, band limit and mixup, in this order."""
     if config.roll:
         batch = roll(batch, generator)
     if config.max_gain_db > 0:
@@ -81,20 +80,6 @@ def augment_waveforms(batch: Batch, config: AugmentConfig, generator: torch.Gene
             targets=config.mixup_targets,
         )
     return batch
-
-
-def crop(batch: Batch, generator: torch.Generator, *, max_samples: int) -> Batch:
-    """Take a random piece of `max_samples` from each clip that is longer."""
-    if batch.waveforms.shape[1] <= max_samples:
-        return batch
-    spare = (batch.num_samples - max_samples).clamp(min=0)
-    share = torch.rand(len(spare), generator=generator).to(spare.device)
-    start = (share * (spare + 1)).long()
-    place = start[:, None] + torch.arange(max_samples, device=start.device)[None, :]
-    return batch._replace(
-        waveforms=batch.waveforms.gather(1, place),
-        num_samples=batch.num_samples.clamp(max=max_samples),
-    )
 
 
 def roll(batch: Batch, generator: torch.Generator) -> Batch:

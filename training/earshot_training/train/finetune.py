@@ -103,7 +103,9 @@ def create_tagging_run(
     model = _create_model(config, data.targets, load_init=not resume).to(device)
     if config.fitted_head_l2 > 0 and not resume:
         _fit_head(config, model, data, device)
-    batches = create_clip_batches(config.data, data, seed=config.seed)
+    batches = create_clip_batches(
+        config.data, data, max_clip_seconds=config.augment.max_clip_seconds, seed=config.seed
+    )
     objective = TaggingObjective(
         model,
         priors=data.targets.positives / len(data.clips),

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from earshot_training.audio.waveform import SAMPLE_RATE_HZ
 from earshot_training.config import ConfigError
 from earshot_training.data.batches import ClipBatches
 from earshot_training.data.clip_waveforms import WaveformCache
@@ -103,12 +104,19 @@ def read_tagging_data(config: DataConfig, *, negative_weight: float) -> TaggingD
     return TaggingData(clips, create_targets(clips, mids, negative_weight=negative_weight), faults)
 
 
-def create_clip_batches(config: DataConfig, data: TaggingData, *, seed: int) -> ClipBatches:
+def create_clip_batches(
+    config: DataConfig, data: TaggingData, *, max_clip_seconds: float, seed: int
+) -> ClipBatches:
     """Make the endless source of batches, drawn as the config says."""
     sampler = ClipSampler(
         len(data.clips), config.batch_size, seed=seed, clip_weights=draw_weights(config, data)
     )
-    return ClipBatches(ClipDataset(data.clips, data.targets, cache=config.cache), sampler)
+    return ClipBatches(
+        ClipDataset(data.clips, data.targets, cache=config.cache),
+        sampler,
+        max_samples=round(max_clip_seconds * SAMPLE_RATE_HZ),
+        seed=seed,
+    )
 
 
 def draw_weights(config: DataConfig, data: TaggingData) -> Tensor | None:
