@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from earshot_training.cli import main
 from earshot_training.compare.comparison import compare
-from earshot_training.compare.starts import Start, has_learnt, parse_starts
+from earshot_training.compare.starts import Start, parse_starts
 from earshot_training.data.manifest import read_manifest
 from earshot_training.errors import UserError
 from earshot_training.model.artefact import load_artefact, save_artefact
@@ -186,19 +186,3 @@ def test_a_config_with_a_start_of_its_own_is_refused(folder: Path):
     with pytest.raises(UserError, match="init: expected none, for the starts take turns"):
         compare(config, starts, folds=FOLDS, out=folder / "new", device=CPU)
     assert not (folder / "new").exists()
-
-
-def test_a_starts_history_tells_whether_it_has_learnt_from_the_clips(folder: Path):
-    clips = read_manifest(folder / "clips" / "manifest.jsonl")
-    artefact = load_artefact(folder / "taught" / "artefact")
-
-    def learnt(training: dict) -> bool | None:
-        return has_learnt(replace(artefact, training=training), clips)
-
-    heard = {"data": {"sources": ["made"], "folds": [1]}}
-    elsewhere = {"data": {"sources": ["other"], "folds": []}}
-    assert learnt(heard) is True
-    assert learnt(elsewhere) is False
-    assert learnt(elsewhere | {"started_from": heard}) is True
-    assert learnt({"started_from": heard}) is True
-    assert learnt(elsewhere | {"started_from": {}}) is None

@@ -73,6 +73,19 @@ def test_folds_that_cannot_take_turns_are_refused(folder: Path, capsys: pytest.C
     assert "expected at least two different folds, got [1]" in capsys.readouterr().err
 
 
+def test_a_start_that_was_told_what_is_scored_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "start.toml").write_text(CONFIG.replace("[data]", "[data]\nfolds = [1]"))
+    start = str(folder / "start")
+    command = ["finetune", str(folder / "start.toml"), "--out", start, "--device", "cpu"]
+    assert main(command) == 0
+    assert run(folder, "run", "--init", f"{start}/artefact") == 2
+    expected = f"{start}/artefact: expected a start that has not learnt the labels of fold 1"
+    assert expected in capsys.readouterr().err
+    assert not (folder / "run").exists()
+
+
 def test_a_config_that_names_all_folds_is_that_of_each_turn_too(folder: Path):
     assert run(folder, "turns") == 0
     (folder / "folds.toml").write_text(CONFIG.replace("[data]", "[data]\nfolds = [2, 1]"))

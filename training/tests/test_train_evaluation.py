@@ -16,7 +16,7 @@ from earshot_training.data.manifest import Clip, clip_list_sha256, read_manifest
 from earshot_training.errors import UserError
 from earshot_training.model.artefact import Artefact, TrainedLabel
 from earshot_training.model.beats import Beats
-from earshot_training.train.evaluation import evaluate, overlaps_training
+from earshot_training.train.evaluation import evaluate
 from earshot_training.train.evaluation_files import write_evaluation
 from earshot_training.train.metrics import decision_threshold
 from earshot_training.train.scored_clips import load_scored_clips, save_scored_clips, score_clips
@@ -152,16 +152,6 @@ def test_the_tables_hold_each_label_and_each_class(
         taken_for = scores[[clip.class_name == name for clip in clips]].argmax(dim=1)
         assert [int(count) for count in counts] == [int((taken_for == c).sum()) for c in (0, 1)]
         assert record["confusion"]["counts"][index] == [int(count) for count in counts]
-
-
-def test_overlap_with_training_is_told_by_set_and_fold(clips: tuple[Clip, ...]):
-    second_fold = [clip for clip in clips if clip.fold == 2]
-    of_fold_1 = {"data": {"sources": ["made"], "folds": [1]}}
-    assert overlaps_training(clips, of_fold_1) is True
-    assert overlaps_training(second_fold, of_fold_1) is False
-    assert overlaps_training(second_fold, {"data": {"sources": ["made"], "folds": []}}) is True
-    assert overlaps_training(clips, {"data": {"sources": ["other"], "folds": []}}) is False
-    assert overlaps_training(clips, {}) is None
 
 
 def test_a_clip_beyond_the_longest_input_is_refused(

@@ -27,8 +27,9 @@ from earshot_training.train.cross_validation_summary import (
     judged_fold,
     read_summary,
     scored_by_others,
+    taggers_have_heard,
 )
-from earshot_training.train.evaluation import overlaps_training
+from earshot_training.train.heard_clips import overlaps_training
 from earshot_training.train.run_folder import clips_record
 from earshot_training.train.scored_clips import score_clips
 
@@ -96,10 +97,11 @@ def _fit_by_cross_validation(run_folder: Path) -> Fit:
     folds = folds_of(summary)
     calibration = fit_calibration(join_judged([judged_fold(run_folder, fold) for fold in folds]))
     clips = scored_by_others(run_folder, folds).clips
+    overlap = {"overlaps_training": taggers_have_heard(run_folder, folds)}
     record = {
         "fitted_on": "clips of a cross-validation, with the logits of taggers that had not heard "
         "them; the errors are of scores that other folds have calibrated",
-        "data": clips_record(clips) | {"overlaps_training": False},
+        "data": clips_record(clips) | overlap,
     }
     errors = summary["calibration"] or {"before": None, "after": None}
     return Fit(calibration, record | {name: errors[name] for name in ("before", "after")})

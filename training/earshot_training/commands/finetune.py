@@ -11,7 +11,7 @@ from earshot_training.commands.options import (
     use_device_of_process,
 )
 from earshot_training.commands.stop_signal import StopSignal
-from earshot_training.train.cross_validation import cross_validate
+from earshot_training.train.cross_validation import assert_untold_start, cross_validate
 from earshot_training.train.finetune import FinetuneConfig, load_finetune_config
 from earshot_training.train.finetune_in_folder import finetune
 from earshot_training.train.run_folder import ARTEFACT_FOLDER, RunLimits
@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
             "say": say,
         }
         if options.cross_validate:
+            assert_untold_start(config, options.cross_validate)
             is_done = cross_validate(config, folds=options.cross_validate, **arguments)
             say("all folds finished" if is_done else "stopped; go on with --resume")
             return 0

@@ -9,9 +9,9 @@ from earshot_training.config import to_dict
 from earshot_training.data.manifest import Clip
 from earshot_training.errors import UserError
 from earshot_training.json_file import read_json, write_json
-from earshot_training.model.artefact import Artefact, load_artefact
+from earshot_training.model.artefact import load_artefact
 from earshot_training.model.fingerprint import network_sha256
-from earshot_training.train.evaluation import overlaps_training
+from earshot_training.train.heard_clips import overlaps_training
 
 SCRATCH = "scratch"
 START_FILE = "start.json"
@@ -80,17 +80,5 @@ def _describe(start: Start, scored: Sequence[Clip]) -> dict[str, Any]:
         "artefact": str(start.artefact),
         "sha256": network_sha256(artefact.model, to_dict(artefact.model.config)),
         "kind": artefact.kind,
-        "has_learnt_scored_clips": has_learnt(artefact, scored),
+        "has_learnt_scored_clips": overlaps_training(scored, artefact.training),
     }
-
-
-def has_learnt(artefact: Artefact, scored: Sequence[Clip]) -> bool | None:
-    """Whether any training in the artefact's history heard these clips; None: it does not say."""
-    answers: list[bool | None] = []
-    record: Any = artefact.training
-    while isinstance(record, dict):
-        answers.append(overlaps_training(scored, record))
-        record = record.get("started_from")
-    if True in answers:
-        return True
-    return None if None in answers else False

@@ -25,6 +25,7 @@ from earshot_training.train.evaluation import evaluate
 from earshot_training.train.evaluation_files import write_evaluation
 from earshot_training.train.finetune import FinetuneConfig
 from earshot_training.train.finetune_in_folder import finetune
+from earshot_training.train.heard_clips import overlaps_training
 from earshot_training.train.run_folder import (
     ARTEFACT_FOLDER,
     CHECKPOINT_FILE,
@@ -32,6 +33,25 @@ from earshot_training.train.run_folder import (
     RunLimits,
 )
 from earshot_training.train.scored_clips import save_scored_clips
+
+
+def assert_untold_start(config: FinetuneConfig, folds: Sequence[int]) -> None:
+    """Refuse a start that has learnt labels of what is to be scored; its sounds it may have heard.
+
+    Raises:
+        UserError: names the fold.
+
+    """
+    if config.init is None:
+        return
+    training = load_artefact(config.init).training
+    clips = read_manifest(config.data.manifest)
+    for fold in folds:
+        if overlaps_training(in_folds(clips, [fold]), training, objective="tagging"):
+            raise UserError(
+                f"{config.init}: expected a start that has not learnt the labels of fold {fold}, "
+                "which is to be scored"
+            )
 
 
 def cross_validate(

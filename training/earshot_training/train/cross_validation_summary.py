@@ -25,6 +25,7 @@ from earshot_training.train.calibration_metrics import (
     judge_clips,
 )
 from earshot_training.train.evaluation import Evaluation, evaluate_scored
+from earshot_training.train.heard_clips import overlaps_training
 from earshot_training.train.run_folder import ARTEFACT_FOLDER
 from earshot_training.train.scored_clips import LOGITS_FILE, ScoredClips, load_scored_clips
 
@@ -111,12 +112,28 @@ def evaluate_by_cross_validation(artefact: Artefact, out: Path) -> Evaluation:
     scored = scored_by_others(out, folds)
     calibration = calibration_of(artefact)
     scored = scored._replace(logits=calibration.scale * scored.logits + calibration.shift)
-    source = {"overlaps_training": False, "scored_by": "taggers of a cross-validation"}
+    source = {
+        "overlaps_training": taggers_have_heard(out, folds),
+        "scored_by": "taggers of a cross-validation",
+    }
     evaluation = evaluate_scored(artefact, scored, source=source)
     path = out / TAGGERS_PROBE_FILE
     probe = {"probe": read_json(path)} if path.exists() else {}
     record = evaluation.artefact.evaluation | {"cross_validation": summary | probe}
     return evaluation._replace(artefact=replace(evaluation.artefact, evaluation=record))
+
+
+def taggers_have_heard(out: Path, folds: Sequence[int]) -> bool | None:
+    """Whether any fold's tagger heard it, in whatever training before; None: some do not say."""
+    answers = [_has_heard_its_fold(fold_folder(out, fold)) for fold in folds]
+    if True in answers:
+        return True
+    return None if None in answers else False
+
+
+def _has_heard_its_fold(folder: Path) -> bool | None:
+    training = load_artefact(folder / ARTEFACT_FOLDER).training
+    return overlaps_training(load_scored_clips(folder).clips, training)
 
 
 def judged_fold(out: Path, fold: int) -> JudgedClips:

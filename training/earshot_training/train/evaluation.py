@@ -11,6 +11,7 @@ from earshot_training.data.manifest import Clip, clip_list_sha256
 from earshot_training.data.targets import to_multi_hot
 from earshot_training.model.artefact import Artefact, TrainedLabel
 from earshot_training.train.calibration_metrics import calibration_metrics, judge_clips
+from earshot_training.train.heard_clips import overlaps_training
 from earshot_training.train.metrics import (
     HIGHEST_THRESHOLD,
     MIN_POSITIVES_FOR_THRESHOLD,
@@ -143,14 +144,3 @@ def _accuracy_record(accuracy: AccuracyMetrics) -> dict[str, Any]:
         "unlabelled_classes": list(accuracy.unlabelled_classes),
         "class_score": "mean of the logits of the class's labels",
     }
-
-
-def overlaps_training(clips: Sequence[Clip], training: dict[str, Any]) -> bool | None:
-    """Whether a set and fold of these clips was trained on; None where the record cannot tell."""
-    data = training.get("data")
-    if not isinstance(data, dict) or "sources" not in data or "folds" not in data:
-        return None
-    seen = [clip for clip in clips if clip.source in data["sources"]]
-    if not data["folds"]:
-        return bool(seen)
-    return any(clip.fold is None or clip.fold in data["folds"] for clip in seen)
