@@ -1,7 +1,5 @@
 """The folded fbank against the written-out formula in float64 and against golden values."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -9,13 +7,6 @@ import torch
 from earshot_training.audio.fbank import Fbank, num_frames, num_rows
 from earshot_training.config import FbankStatistics
 from tests.goldens import Case, cases, tolerance
-
-
-@pytest.fixture(autouse=True, params=[False, True], ids=["convolution", "fourier"])
-def both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
-    """With gradients a processor takes Fourier transforms; else it is the exported convolution."""
-    with torch.set_grad_enabled(request.param):
-        yield
 
 
 def kaldi_fbank(waveform: np.ndarray) -> np.ndarray:
@@ -50,9 +41,7 @@ def mel_triangles() -> np.ndarray:
 
 def test_equals_the_golden_values(case: Case) -> None:
     fbank = Fbank()(case.waveform)[0]
-    # Transforms in float32 are as far from the formula as the released code's own.
-    atol = tolerance(case.name).fbank * (2 if torch.is_grad_enabled() else 1)
-    torch.testing.assert_close(fbank, case.fbank, atol=atol, rtol=0)
+    torch.testing.assert_close(fbank, case.fbank, atol=tolerance(case.name).fbank, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["noise_3s", "clip_5s_b", "clip_min_2800"])
@@ -61,8 +50,7 @@ def test_equals_the_formula_in_float64(name: str) -> None:
     waveform = cases()[name].waveform
     expected = (kaldi_fbank(waveform[0].numpy()) - statistics.mean) / (2 * statistics.std)
     fbank = Fbank(statistics)(waveform)[0].double()
-    atol = 5e-5 if torch.is_grad_enabled() else 1e-5
-    torch.testing.assert_close(fbank, torch.from_numpy(expected), atol=atol, rtol=0)
+    torch.testing.assert_close(fbank, torch.from_numpy(expected), atol=1e-5, rtol=0)
 
 
 def test_silence_is_the_floor() -> None:

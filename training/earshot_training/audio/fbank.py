@@ -52,15 +52,11 @@ class Fbank(nn.Module):
     the real and imaginary parts. Runs in float32, also inside autocast: a power spectrum of int16
     amplitudes exceeds the range of float16 and the precision of bfloat16.
 
-    Where a processor trains, fast Fourier transforms give the same spectrum in less time
-    (docs/decisions/0017).
-
-    Buffers: `kernels` (512, 1, 400), `window` (400,), `mel_weights` (256, 128). They follow from
-    the formula and are not part of the state dict.
+    Buffers: `kernels` (512, 1, 400), `mel_weights` (256, 128). They follow from the formula and are
+    not part of the state dict.
     """
 
     kernels: Tensor
-    window: Tensor
     mel_weights: Tensor
 
     def __init__(self, statistics: FbankStatistics | None = None) -> None:
@@ -68,8 +64,6 @@ class Fbank(nn.Module):
         self.statistics = statistics or FbankStatistics()
         kernels = torch.from_numpy(frame_kernels()).float().unsqueeze(1)
         self.register_buffer("kernels", kernels, persistent=False)
-        window = torch.from_numpy(AMPLITUDE_SCALE * povey_window()).float()
-        self.register_buffer("window", window, persistent=False)
         mel_weights = torch.from_numpy(mel_weight_matrix()).float()
         self.register_buffer("mel_weights", mel_weights, persistent=False)
 
@@ -81,30 +75,14 @@ class Fbank(nn.Module):
                 f"got {tuple(waveforms.shape)}"
             )
         with torch.autocast(device_type=waveforms.device.type, enabled=False):
-            is_training = waveforms.device.type == "cpu" and torch.is_grad_enabled()
-            power = (self._fourier_power if is_training else self._power)(waveforms.float())
+            spectrum = nn.functional.conv1d(
+                waveforms.float().unsqueeze(1), self.kernels, stride=FRAME_SHIFT
+            )
+            real, imaginary = spectrum.chunk(2, dim=1)
+            power = (real.square() + imaginary.square()).transpose(1, 2)
             log_mel = (power @ self.mel_weights).clamp(min=LOG_FLOOR).log()
             fbank: Tensor = (log_mel - self.statistics.mean) / (2 * self.statistics.std)
             return fbank
-
-    def _power(self, waveforms: Tensor) -> Tensor:
-        """Compute the power spectrum by one convolution: (B, samples) -> (B, frames, 256)."""
-        spectrum = nn.functional.conv1d(waveforms.unsqueeze(1), self.kernels, stride=FRAME_SHIFT)
-        real, imaginary = spectrum.chunk(2, dim=1)
-        return (real.square() + imaginary.square()).transpose(1, 2)
-
-    def _fourier_power(self, waveforms: Tensor) -> Tensor:
-        """Compute it by fast Fourier transforms.
-
-        Pre-emphasis runs over the clip instead of each frame: the two differ in a frame's first
-        sample alone, and there the window is 0.
-        """
-        emphasised = waveforms.clone()
-        emphasised[:, 1:] -= PRE_EMPHASIS * waveforms[:, :-1]
-        means = waveforms.unfold(1, FRAME_LENGTH, FRAME_SHIFT).mean(dim=2, keepdim=True)
-        frames = emphasised.unfold(1, FRAME_LENGTH, FRAME_SHIFT) - (1 - PRE_EMPHASIS) * means
-        spectrum = torch.fft.rfft(frames * self.window, n=FFT_SIZE)[..., :FFT_BINS]
-        return torch.view_as_real(spectrum).square().sum(dim=3)
 
 
 def frame_kernels() -> NDArray[np.float64]:
