@@ -13,6 +13,7 @@ ORDER = (
     "json_file",
     "config",
     "config_file",
+    "freed_memory",
     "processes",
     "audio",
     "labels",
