@@ -33,7 +33,7 @@ def score_lines(card: Record) -> list[str]:
     if "cross_validation" in evaluation:
         lines += ["", *_cross_validation_lines(evaluation["cross_validation"])]
     if "comparison" in evaluation:
-        lines += ["", "What the start of the last stage is worth:", ""]
+        lines += ["", "What the start of fine-tuning is worth:", ""]
         lines += table_lines(evaluation["comparison"])
     return lines
 
@@ -74,11 +74,12 @@ def _clip_lines(data: Record) -> list[str]:
     line = f"Measured on {clips_of(data)}"
     if "scored_by" in data:
         line += f", by {data['scored_by']}: each clip by one that had not learnt from its fold"
+        line += ", as these weights have" if data.get("learnt_by_weights") else ""
     if data.get("shifts", 1) > 1:
         line += f"; each clip was heard {data['shifts']} times, which the service does not do"
     known = {
         True: " **Clips of these folds were trained on: this is no test score.**",
-        False: " No clip of these folds was trained on.",
+        False: "" if "scored_by" in data else " No clip of these folds was trained on.",
         None: " Whether clips were trained on is not recorded.",
     }
     return [line + "." + known[data["overlaps_training"]]]

@@ -115,6 +115,7 @@ def evaluate_by_cross_validation(artefact: Artefact, out: Path) -> Evaluation:
     source = {
         "overlaps_training": taggers_have_heard(out, folds),
         "scored_by": "taggers of a cross-validation",
+        "learnt_by_weights": overlaps_training(scored.clips, artefact.training),
     }
     evaluation = evaluate_scored(artefact, scored, source=source)
     path = out / TAGGERS_PROBE_FILE
