@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from earshot_training.train.heard_clips import trainings_of
+
 Record = Mapping[str, Any]
 
 OBJECTIVES = {
@@ -40,11 +42,7 @@ def history_lines(card: Record) -> list[str]:
 
 
 def _records(training: Record) -> list[Record]:
-    records: list[Record] = []
-    record: Any = training
-    while isinstance(record, Mapping):
-        records.insert(0, record)
-        record = record.get("started_from")
+    records = [*trainings_of(training)][::-1]
     if isinstance(training.get("tokenizer"), Mapping):
         records.append(training["tokenizer"])
     return records

@@ -25,7 +25,7 @@ from earshot_training.train.calibration_metrics import (
     judge_clips,
 )
 from earshot_training.train.evaluation import Evaluation, evaluate_scored
-from earshot_training.train.heard_clips import overlaps_training
+from earshot_training.train.heard_clips import any_of, overlaps_training
 from earshot_training.train.run_folder import ARTEFACT_FOLDER
 from earshot_training.train.scored_clips import LOGITS_FILE, ScoredClips, load_scored_clips
 
@@ -126,10 +126,7 @@ def evaluate_by_cross_validation(artefact: Artefact, out: Path) -> Evaluation:
 
 def taggers_have_heard(out: Path, folds: Sequence[int]) -> bool | None:
     """Whether any fold's tagger heard it, in whatever training before; None: some do not say."""
-    answers = [_has_heard_its_fold(fold_folder(out, fold)) for fold in folds]
-    if True in answers:
-        return True
-    return None if None in answers else False
+    return any_of([_has_heard_its_fold(fold_folder(out, fold)) for fold in folds])
 
 
 def _has_heard_its_fold(folder: Path) -> bool | None:

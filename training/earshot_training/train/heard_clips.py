@@ -16,17 +16,24 @@ def overlaps_training(
     With `objective`, only trainings of that objective count ("tagging": those that heard labels).
     None where a record cannot tell, and no other one says yes.
     """
-    answers = [
-        _overlaps(clips, record)
-        for record in _latest_first(training)
-        if objective is None or record.get("objective") == objective
-    ]
+    return any_of(
+        [
+            _overlaps(clips, record)
+            for record in trainings_of(training)
+            if objective is None or record.get("objective") == objective
+        ]
+    )
+
+
+def any_of(answers: Sequence[bool | None]) -> bool | None:
+    """Whether one says yes; None where none does and one cannot tell."""
     if True in answers:
         return True
     return None if None in answers else False
 
 
-def _latest_first(training: Record) -> Iterator[Record]:
+def trainings_of(training: Record) -> Iterator[Record]:
+    """Give a model's record and those of the trainings before it, the latest first."""
     record: Any = training
     while isinstance(record, Mapping):
         yield record
