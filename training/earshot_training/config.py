@@ -12,6 +12,9 @@ from earshot_training.errors import UserError
 
 MEL_BINS = 128
 
+ABSENT_IN_OLDER_FILES = {"absent_in_older_files": True}
+"""Metadata of a field that came after files were written, and whose default is what they meant."""
+
 Section = TypeVar("Section")
 
 
@@ -45,6 +48,9 @@ class EncoderConfig:
     attention_dropout: float = 0.0
     activation_dropout: float = 0.0
     layer_drop: float = 0.0
+    convolution_width: int = dataclasses.field(default=0, metadata=ABSENT_IN_OLDER_FILES)
+    """Channels of the stem of a convolutional network beside the encoder, whose vectors of patches
+    follow the encoder's; 0: none, as in the paper."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that no encoder can have."""
@@ -55,6 +61,15 @@ class EncoderConfig:
             "patch_size",
             f"a divisor of {MEL_BINS}",
             self.patch_size,
+        )
+        _expect(
+            self.convolution_width >= 0, "convolution_width", "at least 0", self.convolution_width
+        )
+        _expect(
+            self.convolution_width == 0 or self.patch_size == 16,
+            "convolution_width",
+            "0 where patches are not 16 x 16",
+            self.convolution_width,
         )
         for name in ("heads", "conv_pos_groups"):
             divisor = getattr(self, name)
@@ -82,6 +97,16 @@ class EncoderConfig:
         return self.dim // self.heads
 
     @property
+    def convolution_dim(self) -> int:
+        """Dimensions of what the convolutional network says of a patch; 0 without one."""
+        return 8 * self.convolution_width
+
+    @property
+    def embedding_dim(self) -> int:
+        """Dimensions of an embedding: the encoder's and the convolutional network's."""
+        return self.dim + self.convolution_dim
+
+    @property
     def bands(self) -> int:
         """Patches per row of the patch grid: 8 for patches of 16 mel bins."""
         return MEL_BINS // self.patch_size
@@ -94,7 +119,8 @@ def parse_section(
 
     An unknown key, a missing key without a default and a value of a wrong type are each a
     ConfigError that names the key, what was expected and what came. With `complete`, every key
-    must be there: files written by `to_dict` then never depend on later defaults.
+    must be there: files written by `to_dict` then never depend on later defaults. Only fields that
+    are `ABSENT_IN_OLDER_FILES` may be missing.
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # cls is a dataclass type
     hints = typing.get_type_hints(cls)
@@ -106,7 +132,8 @@ def parse_section(
             field.default is not dataclasses.MISSING
             or field.default_factory is not dataclasses.MISSING
         )
-        if name not in table and (complete or not has_default):
+        is_due = complete and not field.metadata.get("absent_in_older_files")
+        if name not in table and (is_due or not has_default):
             raise ConfigError(f"{path}{name}: missing; expected {_type_name(hints[name])}")
     values = {
         key: _parse_value(hints[key], value, complete, f"{path}{key}")

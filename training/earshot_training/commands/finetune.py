@@ -23,7 +23,13 @@ def add_parser(commands: SubCommands) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG.toml")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--manifest", type=Path, help="instead of the config's data.manifest")
-    parser.add_argument("--init", type=Path, metavar="ARTEFACT", help="artefact to start from")
+    parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="ARTEFACT",
+        help="artefact to start from; with --cross-validate also the RUN of another one, whose "
+        "taggers each start their own fold",
+    )
     parser.add_argument(
         "--cross-validate",
         type=int,
@@ -60,6 +66,9 @@ def run(options: argparse.Namespace) -> int:
             say("all folds finished" if is_done else "stopped; go on with --resume")
             return 0
         done = finetune(config, **arguments)
+    if done is None:
+        say("stopped while the convolutions learn; go on with --resume")
+        return 0
     progress, steps = done.loop.progress, config.loop.steps
     state = "finished" if done.loop.is_finished else "stopped; go on with --resume"
     say(f"step {progress.step} of {steps}: {state}; artefact in {options.out / ARTEFACT_FOLDER}")

@@ -6,7 +6,7 @@ mixture is as long as the longer of its two clips.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -138,7 +138,7 @@ def mixup(
     device = batch.waveforms.device
     partner, share = partner.to(device), share.to(device)[:, None]
     is_mixed = (share < 1).squeeze(1)
-    merge = _union_targets if targets == "union" else _convex_targets
+    merge = _union_targets if targets == "union" else convex_targets
     mixed_targets, mixed_weights = merge(batch, partner, share)
     return Batch(
         waveforms=share * batch.waveforms + (1 - share) * batch.waveforms[partner],
@@ -164,28 +164,41 @@ def _draw_mixtures(
     return partner, torch.where(is_mixed, shares, 1.0)
 
 
-class _Targets(NamedTuple):
+class MixedTargets(NamedTuple):
+    """What mixtures are told: (B, labels) each."""
+
     targets: Tensor
     weights: Tensor
 
 
-def _union_targets(batch: Batch, partner: Tensor, share: Tensor) -> _Targets:
+class LabelledBatch(Protocol):
+    """Clips with targets."""
+
+    @property
+    def targets(self) -> Tensor:
+        """(B, labels)."""
+
+    @property
+    def target_weights(self) -> Tensor:
+        """(B, labels), 0 where the target is unknown."""
+
+
+def _union_targets(batch: LabelledBatch, partner: Tensor, share: Tensor) -> MixedTargets:
     del share
-    first, second = batch, Batch(*(part[partner] for part in batch))
-    targets = torch.maximum(first.targets, second.targets)
-    known = torch.minimum(first.target_weights, second.target_weights)
-    named = torch.maximum(
-        first.target_weights * (first.targets > 0), second.target_weights * (second.targets > 0)
-    )
-    return _Targets(targets, torch.maximum(known, named))
+    targets, weights = batch.targets, batch.target_weights
+    known = torch.minimum(weights, weights[partner])
+    named = weights * (targets > 0)
+    named = torch.maximum(named, named[partner])
+    return MixedTargets(torch.maximum(targets, targets[partner]), torch.maximum(known, named))
 
 
-def _convex_targets(batch: Batch, partner: Tensor, share: Tensor) -> _Targets:
+def convex_targets(batch: LabelledBatch, partner: Tensor, share: Tensor) -> MixedTargets:
+    """Targets of share (B, 1) of each clip and 1 - share of its partner (B,)."""
     first_weights = share * batch.target_weights
     second_weights = (1 - share) * batch.target_weights[partner]
     weights = first_weights + second_weights
     weighted = first_weights * batch.targets + second_weights * batch.targets[partner]
-    return _Targets(torch.where(weights > 0, weighted / weights.clamp(min=1e-8), 0.0), weights)
+    return MixedTargets(torch.where(weights > 0, weighted / weights.clamp(min=1e-8), 0.0), weights)
 
 
 def mask_fbank(

@@ -48,6 +48,22 @@ def create_targets(
     return ClipTargets(targets=targets, weights=weights, trained=trained, positives=positives)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClipClasses:
+    """Clips by what they name: a class is a set of labels that some clip names."""
+
+    labels_of_class: Tensor
+    """(classes, labels) float32, multi-hot."""
+    class_of_clip: Tensor
+    """(clips,) int64."""
+
+
+def create_classes(targets: Tensor) -> ClipClasses:
+    """Sort clips (clips, labels), multi-hot, into classes; those that name nothing are one too."""
+    labels_of_class, class_of_clip = torch.unique(targets, dim=0, return_inverse=True)
+    return ClipClasses(labels_of_class=labels_of_class, class_of_clip=class_of_clip)
+
+
 def known_labels(clips: Sequence[Clip], mids: Sequence[str]) -> Tensor:
     """(clips, labels) bool: False where the ontology leaves open whether the label is true."""
     class_index_of = {mid: index for index, mid in enumerate(mids)}

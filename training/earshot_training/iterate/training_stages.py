@@ -54,7 +54,7 @@ def finetune_teacher_stage(context: RunContext, iteration: int) -> StageRecord |
         limits=context.limits(),
         say=context.say,
     )
-    if not run.loop.is_finished:
+    if run is None or not run.loop.is_finished:
         return None
     network, progress = context.config.encoder.network, run.loop.progress
     share = run.run_config["augment"]["kept_patch_share"]

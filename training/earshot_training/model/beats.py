@@ -7,24 +7,33 @@ from torch import Tensor, nn
 
 from earshot_training.audio.fbank import Fbank, num_rows
 from earshot_training.config import EncoderConfig, FbankStatistics
-from earshot_training.model.encoder import Encoder, Positions
+from earshot_training.model.convolutions import Convolutions
+from earshot_training.model.encoder import Encoder, EncoderOutput, Positions
 from earshot_training.model.patch_embed import PatchEmbed
 
 
 class BeatsOutput(NamedTuple):
-    """What the model makes of a batch; N patches, or the K kept ones."""
+    """What the model makes of a batch; N patches, or the K kept ones.
+
+    Embeddings are means of the encoder's D dimensions and, where the model has convolutions, of
+    theirs behind: E in all.
+    """
 
     patch_vectors: Tensor  # (B, N, D)
     patch_padding: Tensor  # (B, N), True = padding, not audio
     layer_vectors: list[Tensor]  # one (B, N, D) per layer when asked for, else empty
-    row_embeddings: Tensor | None  # (B, rows, D), zero past a clip's end; None with kept patches
-    clip_embedding: Tensor  # (B, D), mean over the valid patches
+    row_embeddings: Tensor | None  # (B, rows, E), zero past a clip's end; None with kept patches
+    clip_embedding: Tensor  # (B, E), mean over the valid patches
     row_logits: Tensor | None  # (B, rows, labels), zero past a clip's end
     clip_logits: Tensor | None  # (B, labels), the mean of the valid row_logits
 
 
 class Beats(nn.Module):
-    """BEATs encoder with the fbank in front and, with `num_labels`, a label predictor behind."""
+    """BEATs encoder with the fbank in front and, with `num_labels`, a label predictor behind.
+
+    With `config.convolution_width` a convolutional network hears the fbank beside the encoder. The
+    predictor is linear in both, so that each label's logit is the sum of what the two say.
+    """
 
     def __init__(
         self,
@@ -40,7 +49,9 @@ class Beats(nn.Module):
         self.fbank = Fbank(self.statistics)
         self.patch_embed = PatchEmbed(config)
         self.encoder = Encoder(config)
-        self.predictor = nn.Linear(config.dim, num_labels) if num_labels else None
+        width = config.convolution_width
+        self.convolutions = Convolutions(width) if width else None
+        self.predictor = nn.Linear(config.embedding_dim, num_labels) if num_labels else None
 
     def forward(
         self,
@@ -81,7 +92,7 @@ class Beats(nn.Module):
         num_patches = tiles.shape[1]
         patch_padding = self._patch_padding(num_patches, num_rows)
         if kept is not None:
-            tiles = tiles.gather(1, kept.unsqueeze(-1).expand(-1, -1, tiles.shape[2]))
+            tiles = _select(tiles, kept)
             patch_padding = patch_padding.gather(1, kept)
         encoded = self.encoder(
             self.patch_embed(tiles),
@@ -90,7 +101,15 @@ class Beats(nn.Module):
             num_patches=num_patches,
             return_layers=return_layers,
         )
-        return self._pool(encoded.patch_vectors, patch_padding, encoded.layer_vectors, kept is None)
+        convolved = self._convolve(fbank, num_rows, kept)
+        return self._pool(encoded, patch_padding, convolved, kept is None)
+
+    def _convolve(self, fbank: Tensor, num_rows: Tensor, kept: Tensor | None) -> Tensor | None:
+        """Give what the convolutions say of the patches, of all or of the kept ones."""
+        if self.convolutions is None:
+            return None
+        vectors: Tensor = self.convolutions(fbank, num_rows)
+        return vectors if kept is None else _select(vectors, kept)
 
     def _patch_padding(self, num_patches: int, num_rows: Tensor) -> Tensor:
         patch_rows = torch.arange(num_patches, device=num_rows.device) // self.config.bands
@@ -98,13 +117,16 @@ class Beats(nn.Module):
 
     def _pool(
         self,
-        patch_vectors: Tensor,
+        encoded: EncoderOutput,
         patch_padding: Tensor,
-        layer_vectors: list[Tensor],
+        convolved: Tensor | None,
         has_rows: bool,
     ) -> BeatsOutput:
         valid = (~patch_padding).unsqueeze(-1)
-        vectors = patch_vectors.float().masked_fill(~valid, 0.0)
+        vectors = encoded.patch_vectors.float()
+        if convolved is not None:
+            vectors = torch.cat([vectors, convolved.float()], dim=2)
+        vectors = vectors.masked_fill(~valid, 0.0)
         clip_embedding = vectors.sum(dim=1) / valid.sum(dim=1).clamp(min=1)
         row_embeddings = row_logits = clip_logits = None
         if has_rows:
@@ -118,14 +140,19 @@ class Beats(nn.Module):
                     row_padding = patch_padding[:, :: self.config.bands].unsqueeze(-1)
                     row_logits = self.predictor(row_embeddings).masked_fill(row_padding, 0.0)
         return BeatsOutput(
-            patch_vectors,
+            encoded.patch_vectors,
             patch_padding,
-            layer_vectors,
+            encoded.layer_vectors,
             row_embeddings,
             clip_embedding,
             row_logits,
             clip_logits,
         )
+
+
+def _select(patches: Tensor, kept: Tensor) -> Tensor:
+    """Patches (B, N, D) that are named by `kept` (B, K) -> (B, K, D)."""
+    return patches.gather(1, kept.unsqueeze(-1).expand(-1, -1, patches.shape[2]))
 
 
 def _row_means(vectors: Tensor, bands: int) -> Tensor:

@@ -14,7 +14,8 @@ def load_encoder(model: Beats, folder: Path) -> Artefact:
 
     Returns the artefact, for those who want more of it.
 
-    Rates of dropout may differ; sizes and fbank statistics may not.
+    Rates of dropout may differ; sizes and fbank statistics may not. Convolutions are copied with
+    it; an artefact may have none where the model has some, which then stay as they are.
 
     Raises:
         UserError: no artefact, or one of another shape or fbank; says what differs.
@@ -22,9 +23,12 @@ def load_encoder(model: Beats, folder: Path) -> Artefact:
     """
     artefact = load_artefact(folder)
     found = artefact.model
-    if _sizes(found.config) != _sizes(model.config):
+    expected = _sizes(model.config)
+    if not found.config.convolution_width:
+        expected = replace(expected, convolution_width=0)
+    if _sizes(found.config) != expected:
         raise UserError(
-            f"{folder}: expected an encoder of {to_dict(_sizes(model.config))}, "
+            f"{folder}: expected an encoder of {to_dict(expected)}, "
             f"got {to_dict(_sizes(found.config))}"
         )
     if found.statistics != model.statistics:

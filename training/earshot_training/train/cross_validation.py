@@ -24,11 +24,10 @@ from earshot_training.train.cross_validation_summary import (
 from earshot_training.train.evaluation import evaluate
 from earshot_training.train.evaluation_files import write_evaluation
 from earshot_training.train.finetune import FinetuneConfig
-from earshot_training.train.finetune_in_folder import finetune
+from earshot_training.train.finetune_in_folder import finetune, is_begun
 from earshot_training.train.heard_clips import overlaps_training
 from earshot_training.train.run_folder import (
     ARTEFACT_FOLDER,
-    CHECKPOINT_FILE,
     CONFIG_FILE,
     RunLimits,
 )
@@ -42,14 +41,15 @@ def assert_untold_start(config: FinetuneConfig, folds: Sequence[int]) -> None:
         UserError: names the fold.
 
     """
-    if config.init is None:
-        return
-    training = load_artefact(config.init).training
     clips = read_manifest(config.data.manifest)
     for fold in folds:
+        start = _start_of_fold(config.init, fold)
+        if start is None:
+            continue
+        training = load_artefact(start).training
         if overlaps_training(in_folds(clips, [fold]), training, objective="tagging"):
             raise UserError(
-                f"{config.init}: expected a start that has not learnt the labels of fold {fold}, "
+                f"{start}: expected a start that has not learnt the labels of fold {fold}, "
                 "which is to be scored"
             )
 
@@ -70,9 +70,10 @@ def cross_validate(
     Each tagger learns from the other folds, and from those that the config names, but from no clip
     of a recording in the scored fold, whatever its source. So a config that names all folds is
     that of the tagger to keep, and of those that say what it is worth. Each is scored as it is
-    after its last step: no fold chooses a checkpoint. Every fold keeps its clips' logits, and
-    `out/cross_validation.json` sums up what they say. With `resume`, folds that are done stay, and
-    the others go on.
+    after its last step: no fold chooses a checkpoint. Where the config starts from the folder of
+    another cross-validation, each fold starts from its own tagger there. Every fold keeps its
+    clips' logits, and `out/cross_validation.json` sums up what they say. With `resume`, folds that
+    are done stay, and the others go on.
 
     Raises:
         UserError: fewer than two folds, a run lies in the folder already.
@@ -95,12 +96,12 @@ def cross_validate(
             of_fold,
             out=folder,
             device=device,
-            resume=resume and (folder / CHECKPOINT_FILE).exists(),
+            resume=resume and is_begun(folder),
             loader_workers=loader_workers,
             limits=left,
             say=say,
         )
-        if not run.loop.is_finished:
+        if run is None or not run.loop.is_finished:
             return False
         if is_first_process():
             _score(folder, config.data.manifest, fold, device=device, say=say)
@@ -120,7 +121,14 @@ def _config_of_fold(config: FinetuneConfig, folds: Sequence[int], fold: int) -> 
         folds=tuple(sorted({*folds, *config.data.folds} - {fold})),
         held_out_folds=(*config.data.held_out_folds, fold),
     )
-    return replace(config, data=data)
+    return replace(config, data=data, init=_start_of_fold(config.init, fold))
+
+
+def _start_of_fold(init: Path | None, fold: int) -> Path | None:
+    """Give the artefact that a fold starts from; of a cross-validation, its tagger of the fold."""
+    if init is None or not fold_folder(init, fold).is_dir():
+        return init
+    return fold_folder(init, fold) / ARTEFACT_FOLDER
 
 
 def _assert_config(folder: Path, config: FinetuneConfig) -> None:

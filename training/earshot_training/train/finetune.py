@@ -19,9 +19,11 @@ from earshot_training.data.manifest import Clip, clip_list_sha256
 from earshot_training.data.targets import ClipTargets
 from earshot_training.labels.audioset import audioset_labels
 from earshot_training.model.beats import Beats
+from earshot_training.model.convolutions import ConvolutionTagger
 from earshot_training.model.initial_weights import load_encoder
 from earshot_training.objectives.tagging import TaggingConfig, TaggingObjective, initialise_head
 from earshot_training.train.averaging import AveragingConfig
+from earshot_training.train.convolutions import ConvolutionsConfig, TrainedConvolutions
 from earshot_training.train.fitted_head import fit_head
 from earshot_training.train.loop import LoopConfig, LoopSettings, TrainingLoop
 from earshot_training.train.optimizer import OptimizerConfig
@@ -52,11 +54,22 @@ class FinetuneConfig:
     fitted_head_l2: float = 0.0
     """Above 0: before the first step the head is fitted to what the encoder, of `init` or random,
     says of the clips, with this much l2 (`train/fitted_head.py`). 0: it is random, or `init`'s."""
+    convolutions: ConvolutionsConfig | None = None
+    """Train the model's convolutions first, alone, on the same clips; none: they are `init`'s."""
 
     def __post_init__(self) -> None:
-        """Refuse an l2 below zero."""
+        """Refuse an l2 below zero, and convolutions that the model does not have."""
         if self.fitted_head_l2 < 0:
             raise ConfigError(f"fitted_head_l2: expected at least 0, got {self.fitted_head_l2}")
+        if self.convolutions is None:
+            return
+        if not self.encoder.convolution_width:
+            raise ConfigError("convolutions: expected encoder.convolution_width above 0, got 0")
+        if self.fitted_head_l2 > 0:
+            raise ConfigError(
+                "fitted_head_l2: expected 0 where convolutions bring a head of their own, got "
+                f"{self.fitted_head_l2}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +108,21 @@ def create_tagging_run(
     device: torch.device,
     resume: bool,
     loader_workers: int = 0,
+    convolutions: TrainedConvolutions | None = None,
 ) -> TaggingRun:
-    """Read the manifest, build the model and the loop; with `resume`, restore the checkpoint."""
+    """Read the manifest, build the model and the loop; with `resume`, restore the checkpoint.
+
+    A config with convolutions needs those that it led to.
+    """
     data = read_tagging_data(config.data, negative_weight=config.tagging.negative_weight)
     run_config = to_dict(replace(config, data=replace(config.data, manifest=Path())))
     run_config["clips_sha256"] = clip_list_sha256(data.clips)
-    model = _create_model(config, data.targets, load_init=not resume).to(device)
+    model = _create_model(config, data.targets, load_init=not resume)
+    if config.convolutions is not None and not resume:
+        if convolutions is None:
+            raise ValueError("expected convolutions that have learnt, as the config has some")
+        _join(model, convolutions.tagger, encoder_share=config.convolutions.encoder_share)
+    model.to(device)
     if config.fitted_head_l2 > 0 and not resume:
         _fit_head(config, model, data, device)
     batches = create_clip_batches(
@@ -173,5 +195,19 @@ def _load_init(model: Beats, path: Path, *, trained: torch.Tensor) -> None:
     for row, label in enumerate(audioset_labels()):
         if trained[row] and label.mid in row_of:
             source = artefact.model.predictor
-            model.predictor.weight[row] = source.weight[row_of[label.mid]]
+            # Of a start without convolutions, what they would say is not there.
+            model.predictor.weight[row, : source.in_features] = source.weight[row_of[label.mid]]
             model.predictor.bias[row] = source.bias[row_of[label.mid]]
+
+
+@torch.no_grad()
+def _join(model: Beats, tagger: ConvolutionTagger, *, encoder_share: float) -> None:
+    """Give the model convolutions that have learnt: its logits become a mean of both's."""
+    convolutions, predictor = model.convolutions, model.predictor
+    assert convolutions is not None
+    assert predictor is not None
+    convolutions.load_state_dict(tagger.convolutions.state_dict())
+    share, dim = encoder_share, model.config.dim
+    predictor.weight[:, :dim] *= share
+    predictor.weight[:, dim:] = (1 - share) * tagger.predictor.weight
+    predictor.bias.lerp_(tagger.predictor.bias.to(predictor.bias), 1 - share)

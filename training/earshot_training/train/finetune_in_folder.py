@@ -1,5 +1,6 @@
 """A tagging run from its config to the artefact in its folder."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ from earshot_training.labels.audioset import audioset_labels
 from earshot_training.model.artefact import Artefact, TrainedLabel, load_artefact, save_artefact
 from earshot_training.model.beats import Beats
 from earshot_training.processes import is_first_process
+from earshot_training.train.convolutions import (
+    ConvolutionsPlan,
+    TrainedConvolutions,
+    train_convolutions,
+)
 from earshot_training.train.finetune import FinetuneConfig, TaggingRun, create_tagging_run
 from earshot_training.train.run_folder import (
     ARTEFACT_FOLDER,
@@ -23,6 +29,8 @@ from earshot_training.train.run_folder import (
     write_config,
 )
 
+CONVOLUTIONS_FOLDER = "convolutions"
+
 
 def finetune(
     config: FinetuneConfig,
@@ -33,10 +41,11 @@ def finetune(
     loader_workers: int = 0,
     limits: RunLimits | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> TaggingRun:
+) -> TaggingRun | None:
     """Train a tagger; afterwards the run's folder holds a checkpoint and its artefact.
 
-    The weights kept are the average that the config names, at the step that was reached.
+    Convolutions that the config has are trained first, in a folder within; None: they have not
+    finished. The weights kept are the average that the config names, at the step that was reached.
 
     Args:
         config: of the run.
@@ -44,21 +53,39 @@ def finetune(
         device: to train on.
         resume: go on from the folder's checkpoint, as if the run had not stopped.
         loader_workers: threads that read clips ahead.
-        limits: what stops this call early.
+        limits: what stops this call early; the steps are those of the tagger.
         say: where console lines go.
 
     Raises:
         UserError: a run lies in the folder already, or none to resume; clips that do not fit.
 
     """
-    assert_startable(out, resume=resume)
-    started_from = None if config.init is None else load_artefact(config.init).training
+    limits = limits or RunLimits()
+    is_tagging = (out / CHECKPOINT_FILE).exists()
+    is_first_part = config.convolutions is not None and not is_tagging
+    assert_startable(out / CONVOLUTIONS_FOLDER if is_first_part else out, resume=resume)
+    history = {} if config.init is None else {"started_from": load_artefact(config.init).training}
+    started = time.monotonic()
+    convolutions = _train_convolutions(
+        config,
+        out=out / CONVOLUTIONS_FOLDER,
+        device=device,
+        loader_workers=loader_workers,
+        limits=limits,
+        say=say,
+    )
+    if convolutions is not None:
+        history["convolutions"] = convolutions.record
+    left = limits.after(time.monotonic() - started)
+    if left is None or (convolutions is not None and not convolutions.is_finished):
+        return None
     run = create_tagging_run(
         config,
         checkpoint_path=out / CHECKPOINT_FILE,
         device=device,
-        resume=resume,
+        resume=is_tagging,
         loader_workers=loader_workers,
+        convolutions=convolutions,
     )
     write_config(out, to_dict(config))
     say_faults(run.faults, say)
@@ -72,16 +99,50 @@ def finetune(
         run.loop,
         out,
         print_every_steps=config.loop.print_every_steps,
-        limits=limits or RunLimits(),
+        limits=left,
         say=say,
     )
     if is_first_process():
-        artefact = _create_artefact(run, started_from=started_from)
+        artefact = _create_artefact(run, history)
         save_artefact(out / ARTEFACT_FOLDER, artefact, overwrite=True)
     return run
 
 
-def _create_artefact(run: TaggingRun, *, started_from: dict[str, Any] | None) -> Artefact:
+def is_begun(out: Path) -> bool:
+    """Whether the folder holds a run that can be resumed, if only its convolutions."""
+    return any((folder / CHECKPOINT_FILE).exists() for folder in (out, out / CONVOLUTIONS_FOLDER))
+
+
+def _train_convolutions(
+    config: FinetuneConfig,
+    *,
+    out: Path,
+    device: torch.device,
+    loader_workers: int,
+    limits: RunLimits,
+    say: Callable[[str], None],
+) -> TrainedConvolutions | None:
+    if config.convolutions is None:
+        return None
+    plan = ConvolutionsPlan(
+        width=config.encoder.convolution_width,
+        data=config.data,
+        negative_weight=config.tagging.negative_weight,
+        statistics=config.fbank,
+        seed=config.seed,
+    )
+    return train_convolutions(
+        config.convolutions,
+        plan,
+        out=out,
+        device=device,
+        loader_workers=loader_workers,
+        limits=limits,
+        say=say,
+    )
+
+
+def _create_artefact(run: TaggingRun, history: dict[str, Any]) -> Artefact:
     """Weights and their whole history: what made the first weights is part of what made these."""
     record = training_record("tagging", run.loop, run.clips, run.run_config)
     trained = run.model
@@ -92,7 +153,7 @@ def _create_artefact(run: TaggingRun, *, started_from: dict[str, Any] | None) ->
         kind="finetuned",
         activation="sigmoid",
         labels=_trained_labels(run),
-        training=record if started_from is None else record | {"started_from": started_from},
+        training=record | history,
     )
 
 
