@@ -112,6 +112,18 @@ class EncoderConfig:
         return MEL_BINS // self.patch_size
 
 
+def assert_pretrainable(config: EncoderConfig, name: str) -> None:
+    """Refuse an encoder that tokens cannot train: other patches, or convolutions, which see them.
+
+    Raises:
+        ConfigError: names the value under `name`.
+
+    """
+    _expect(config.patch_size == 16, f"{name}.patch_size", 16, config.patch_size)
+    width = config.convolution_width
+    _expect(width == 0, f"{name}.convolution_width", "0 (they learn in fine-tuning)", width)
+
+
 def parse_section(
     cls: type[Section], table: Mapping[str, object], *, complete: bool = False, path: str = ""
 ) -> Section:
@@ -153,7 +165,7 @@ def to_dict(section: object) -> dict[str, Any]:
     }
 
 
-def _expect(holds: bool, name: str, expected: str, came: object) -> None:
+def _expect(holds: bool, name: str, expected: object, came: object) -> None:
     if not holds:
         raise ConfigError(f"{name}: expected {expected}, got {came!r}")
 

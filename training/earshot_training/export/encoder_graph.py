@@ -5,6 +5,7 @@ from torch import nn
 
 from earshot_training.export.arithmetic import OPSETS, Arithmetic, GraphPrecision, create_arithmetic
 from earshot_training.export.backbone_graph import add_backbone
+from earshot_training.export.convolutions_graph import add_convolutions
 from earshot_training.export.front_graph import PatchGrid, add_front
 from earshot_training.export.graph import FLOAT, INT64, GraphBuilder
 from earshot_training.export.layers_graph import to_numpy
@@ -28,12 +29,15 @@ def create_encoder_graph(model: Beats, precision: GraphPrecision = "fp32") -> on
     num_samples = graph.input("num_samples", INT64, ["batch"])
     grid = add_front(graph, model.fbank, model.config, waveform, num_samples)
     patch_vectors = add_backbone(arithmetic, model, grid)
+    if model.convolutions is not None:
+        convolved = add_convolutions(arithmetic.outer, model.convolutions, grid)
+        patch_vectors = graph.node("Concat", patch_vectors, convolved, axis=2)
     _add_embeddings(graph, model, grid, patch_vectors)
     if model.predictor is None:
         _add_no_logits(graph)
     else:
         _add_logits(arithmetic.outer, model.predictor, grid)
-    dim, labels = model.config.dim, model.num_labels
+    dim, labels = model.config.embedding_dim, model.num_labels
     graph.output("clip_logits", FLOAT, ["batch", labels])
     graph.output("clip_embedding", FLOAT, ["batch", dim])
     graph.output("row_logits", FLOAT, ["batch", "rows", labels])
@@ -43,7 +47,7 @@ def create_encoder_graph(model: Beats, precision: GraphPrecision = "fp32") -> on
 
 def _add_embeddings(graph: GraphBuilder, model: Beats, grid: PatchGrid, patch_vectors: str) -> None:
     """Means over the bands of each row and over the valid rows; all rows have as many bands."""
-    bands, dim = model.config.bands, model.config.dim
+    bands, dim = model.config.bands, model.config.embedding_dim
     by_row = graph.node("Reshape", patch_vectors, graph.integers(0, -1, bands, dim))
     means = graph.node("ReduceMean", by_row, graph.integers(2), keepdims=0)
     rows = graph.node("Mul", means, grid.row_valid, name="row_embeddings")

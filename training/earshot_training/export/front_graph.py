@@ -26,6 +26,7 @@ END = int(np.iinfo(np.int64).max)
 class PatchGrid(NamedTuple):
     """Names of the values that describe the patch grid of a batch."""
 
+    rows: str  # float (B, patch_size * 128, rows), the frames of each row stacked
     tiles: str  # float (B, N, patch_size ** 2)
     row_valid: str  # float (B, rows, 1), 1 = audio, 0 = padding
     patch_valid: str  # float (B, N, 1)
@@ -44,6 +45,7 @@ def add_front(
     num_rows = graph.node("ReduceSum", row_valid, graph.integers(1), keepdims=0, name="num_rows")
     num_patches = graph.node("Mul", num_rows, graph.floats(config.bands))
     return PatchGrid(
+        rows=rows,
         tiles=_add_tiles(graph, config, rows),
         row_valid=row_valid,
         patch_valid=_repeat_bands(graph, config, row_valid, [0, -1, 1], np.float32),

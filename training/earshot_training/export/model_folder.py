@@ -106,7 +106,7 @@ def _card(
         # Without labels there is nothing to activate; the card has to name one all the same.
         "activation": artefact.activation or "sigmoid",
         "labels": [],
-        "embedding": {"dim": artefact.model.config.dim},
+        "embedding": {"dim": artefact.model.config.embedding_dim},
         "rows": {"per_second": ROWS_PER_SECOND},
         "tokens": tokens,
         "graphs": graphs,

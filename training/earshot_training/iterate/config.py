@@ -4,7 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from earshot_training.config import ConfigError, EncoderConfig, FbankStatistics
+from earshot_training.config import (
+    ConfigError,
+    EncoderConfig,
+    FbankStatistics,
+    assert_pretrainable,
+)
 from earshot_training.config_file import load_config
 from earshot_training.data.augment import AugmentConfig
 from earshot_training.data.clip_waveforms import WaveformCache
@@ -61,6 +66,10 @@ class EncoderStageConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     averaging: AveragingConfig = field(default_factory=lambda: AveragingConfig(kind="none"))
 
+    def __post_init__(self) -> None:
+        """Refuse what tokens cannot train."""
+        assert_pretrainable(self.network, "network")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerStageConfig:
@@ -76,6 +85,7 @@ class TokenizerStageConfig:
 
     def __post_init__(self) -> None:
         """Refuse a target that is not the encoder's: a supervised teacher has its own section."""
+        assert_pretrainable(self.network, "network")
         target = self.distillation.target
         if target != "patch_vectors":
             raise ConfigError(f"distillation.target: expected 'patch_vectors', got {target!r}")

@@ -45,7 +45,7 @@ class LoopConfig:
     """Length and shape of a run."""
 
     steps: int
-    """Optimizer steps of the whole run; the schedule is laid over them."""
+    """Optimizer steps of the whole run; the schedule is laid over them. 0 keeps the start."""
     accumulate: int = 1
     """Batches per step and process. A step's loss is the mean over the batches of all processes."""
     precision: PrecisionChoice = "fp32"
@@ -55,10 +55,10 @@ class LoopConfig:
     print_every_steps: int = 20
 
     def __post_init__(self) -> None:
-        """Refuse a run without steps."""
-        for name in ("steps", "accumulate", "print_every_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        """Refuse less than nothing, and steps of nothing."""
+        for name, least in (("steps", 0), ("accumulate", 1), ("print_every_steps", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
 
 
 class BatchSource(Protocol[BatchT_co]):

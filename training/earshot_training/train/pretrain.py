@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 import torch
 
 from earshot_training.audio.fbank import PATCH_FRAMES
-from earshot_training.config import ConfigError, EncoderConfig, FbankStatistics, to_dict
+from earshot_training.config import (
+    ConfigError,
+    EncoderConfig,
+    FbankStatistics,
+    assert_pretrainable,
+    to_dict,
+)
 from earshot_training.config_file import load_config
 from earshot_training.data.batch_feed import BatchFeed
 from earshot_training.data.manifest import clip_list_sha256
@@ -70,10 +76,9 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse patches that tokens do not name."""
-        for name in ("encoder", "random_projection"):
-            size = getattr(self, name).patch_size
-            if size != PATCH_FRAMES:
-                raise ConfigError(f"{name}.patch_size: expected {PATCH_FRAMES}, got {size}")
+        assert_pretrainable(self.encoder, "encoder")
+        if (size := self.random_projection.patch_size) != PATCH_FRAMES:
+            raise ConfigError(f"random_projection.patch_size: expected {PATCH_FRAMES}, got {size}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from earshot_training.audio.fbank import PATCH_FRAMES, num_rows
-from earshot_training.config import ConfigError, EncoderConfig, to_dict
+from earshot_training.audio.fbank import num_rows
+from earshot_training.config import ConfigError, EncoderConfig, assert_pretrainable, to_dict
 from earshot_training.config_file import load_config
 from earshot_training.data.batch_feed import BatchFeed
 from earshot_training.data.manifest import Clip, clip_list_sha256
@@ -83,9 +83,7 @@ class TrainTokenizerConfig:
 
     def __post_init__(self) -> None:
         """Refuse patches that the service's tokens do not name."""
-        if self.encoder.patch_size != PATCH_FRAMES:
-            came = self.encoder.patch_size
-            raise ConfigError(f"encoder.patch_size: expected {PATCH_FRAMES}, got {came}")
+        assert_pretrainable(self.encoder, "encoder")
 
 
 @dataclass(frozen=True, kw_only=True)
