@@ -10,6 +10,7 @@ Record = Mapping[str, Any]
 OBJECTIVES = {
     "tagging": ("fine-tuning on labels", "finetune"),
     "masked_tokens": ("masked-token pre-training", "pretrain"),
+    "convolutions": ("the convolutions, alone", None),
     "tokenizer_distillation": ("distillation of the tokenizer", "train-tokenizer"),
 }
 
@@ -42,7 +43,11 @@ def history_lines(card: Record) -> list[str]:
 
 
 def _records(training: Record) -> list[Record]:
-    records = [*trainings_of(training)][::-1]
+    records: list[Record] = []
+    for record in [*trainings_of(training)][::-1]:
+        if isinstance(record.get("convolutions"), Mapping):
+            records.append(record["convolutions"])
+        records.append(record)
     if isinstance(training.get("tokenizer"), Mapping):
         records.append(training["tokenizer"])
     return records
@@ -72,6 +77,8 @@ def _stage_lines(card: Record) -> list[str]:
 
 def _stage(record: Record) -> Stage:
     title, command = OBJECTIVES.get(record["objective"], (record["objective"], None))
+    if record.get("steps") == 0 and "convolutions" in record:
+        title = "both joined"
     return Stage(title, command, record)
 
 
