@@ -29,6 +29,9 @@ WIDE_CONFIG = EncoderConfig(
 )
 
 
+CONVOLUTIONS_CONFIG = dataclasses.replace(CONFIG, convolution_width=2)
+
+
 def trained_artefact(config: EncoderConfig = CONFIG) -> Artefact:
     """Draw every weight, those too that a new model has at 0 or 1."""
     generator = torch.Generator().manual_seed(1)
@@ -36,6 +39,9 @@ def trained_artefact(config: EncoderConfig = CONFIG) -> Artefact:
     for parameter in model.parameters():
         drawn = torch.randn(parameter.shape, generator=generator)
         parameter.data = 0.2 * drawn + parameter.data
+    for name, buffer in model.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer += torch.rand(buffer.shape, generator=generator)
     training = {"config": {"encoder": to_dict(config), "fbank": to_dict(FbankStatistics())}}
     return dataclasses.replace(tiny_artefact(), model=model, training=training)
 
@@ -53,7 +59,7 @@ def export(artefact: Artefact, out: Path) -> Path:
     return out
 
 
-@pytest.mark.parametrize("config", [CONFIG, WIDE_CONFIG])
+@pytest.mark.parametrize("config", [CONFIG, WIDE_CONFIG, CONVOLUTIONS_CONFIG])
 def test_what_was_exported_comes_back(tmp_path: Path, config: EncoderConfig):
     artefact = trained_artefact(config)
     folder = export(artefact, tmp_path / "model")
@@ -69,8 +75,9 @@ def test_what_was_exported_comes_back(tmp_path: Path, config: EncoderConfig):
     torch.testing.assert_close(after.clip_embedding, before.clip_embedding, atol=1e-5, rtol=1e-5)
 
 
-def test_exporting_again_gives_the_same_weights(tmp_path: Path):
-    first = read_exported_artefact(export(trained_artefact(), tmp_path / "first"))
+@pytest.mark.parametrize("config", [CONFIG, CONVOLUTIONS_CONFIG])
+def test_exporting_again_gives_the_same_weights(tmp_path: Path, config: EncoderConfig):
+    first = read_exported_artefact(export(trained_artefact(config), tmp_path / "first"))
     second = read_exported_artefact(export(first, tmp_path / "second"))
     for name, weight in first.model.state_dict().items():
         torch.testing.assert_close(second.model.state_dict()[name], weight, atol=1e-6, rtol=1e-6)

@@ -18,6 +18,7 @@ from earshot_training.iterate.report import verdict_sentence, write_report
 from earshot_training.iterate.run_folder import RunFolder, StageRecord
 from earshot_training.iterate.scores import IterationRow
 from earshot_training.probe.probe import ProbeConfig, probe_vectors
+from earshot_training.train.features import ClipVectors
 from tests.iterate_runs import TOY_CONFIG, short_config
 from tests.toy_sounds import write_toy_corpus
 
@@ -87,7 +88,7 @@ def folder(tmp_path):
         say=lambda _: None,
     )
     vectors = np.random.default_rng(0).normal(size=(2, 24, 5)).astype(np.float32)
-    result = probe_vectors(vectors, context.probe_clips, ProbeConfig())
+    result = probe_vectors(ClipVectors(vectors, vectors[-1]), context.probe_clips, ProbeConfig())
     for iteration in (1, 2, 3):
         save_probe(context.folder.stage(iteration, "probe"), result, context.probe_clips)
     return context.folder

@@ -22,6 +22,7 @@ from earshot_training.probe.linear import fit_linear_probe, score_best_layer, sc
 from earshot_training.probe.paired import paired_gain
 from earshot_training.probe.probe import ProbeConfig, probe_vectors, usable_clips
 from earshot_training.probe.retrieval import precision_at
+from earshot_training.train.features import ClipVectors, extract_features
 
 NUM_CLASSES, NUM_CLIPS, DIM = 5, 200, 12
 
@@ -190,13 +191,14 @@ def test_all_probes_of_a_list():
     unusable = dataclasses.replace(clips[0], class_name=None)
     probe_clips = usable_clips([unusable, *clips])
     assert probe_clips.class_names == tuple(f"class {i}" for i in range(NUM_CLASSES))
-    vectors = make_vectors([3.0, 0.3])
+    layers = make_vectors([3.0, 0.3])
+    vectors = ClipVectors(layers, np.concatenate([layers[1], layers[1][:, :1]], axis=1))
     result = probe_vectors(vectors, probe_clips, ProbeConfig(score_folds=(1, 3)))
     assert len(result.scored) == len(result.linear_correct) == len(result.knn_correct) == 100
     assert result.linear_accuracy == 1.0
     assert result.layer_accuracy[1] == 1.0 > result.layer_accuracy[0]
     assert result.retrieval_precision > 0.95
-    assert (result.clip_embeddings == vectors[-1]).all()
+    assert (result.clip_embeddings == vectors.embeddings).all()
     again = probe_vectors(vectors, probe_clips, ProbeConfig(score_folds=(1, 3)))
     assert again.layer_weights == result.layer_weights
 
@@ -206,16 +208,23 @@ def test_a_list_without_classes_is_refused():
         usable_clips([dataclasses.replace(clip, class_name="one") for clip in make_clips()])
 
 
-def test_pooled_layers_leave_padding_out(tmp_path):
+@pytest.mark.parametrize("convolution_width", [0, 2])
+def test_pooled_vectors_leave_padding_out(tmp_path, convolution_width):
     import soundfile
 
     from earshot_training.config import EncoderConfig
     from earshot_training.model.beats import Beats
-    from earshot_training.train.features import extract_features
 
     torch.manual_seed(0)
     encoder = EncoderConfig(
-        patch_dim=16, dim=16, ffn_dim=32, layers=2, heads=4, conv_pos_kernel=8, conv_pos_groups=4
+        patch_dim=16,
+        dim=16,
+        ffn_dim=32,
+        layers=2,
+        heads=4,
+        conv_pos_kernel=8,
+        conv_pos_groups=4,
+        convolution_width=convolution_width,
     )
     model = Beats(encoder)
     clips = make_clips()[:3]
@@ -229,9 +238,10 @@ def test_pooled_layers_leave_padding_out(tmp_path):
     together = extract_features(model, placed, batch_size=3, **options)
     for index, clip in enumerate(placed):
         alone = extract_features(model, [clip], batch_size=1, **options)
-        np.testing.assert_allclose(together[:, index], alone[:, 0], atol=2e-5)
+        np.testing.assert_allclose(together.layers[:, index], alone.layers[:, 0], atol=2e-5)
+        np.testing.assert_allclose(together.embeddings[index], alone.embeddings[0], atol=2e-5)
     waveform = torch.from_numpy(soundfile.read(placed[1].path, dtype="float32")[0]).unsqueeze(0)
     output = model(waveform, torch.tensor([waveform.shape[1]]))
-    np.testing.assert_allclose(
-        together[-1, 1], output.clip_embedding[0].detach().numpy(), atol=2e-5
-    )
+    expected = output.clip_embedding[0].detach().numpy()
+    np.testing.assert_allclose(together.embeddings[1], expected, atol=2e-5)
+    np.testing.assert_allclose(together.layers[-1, 1], expected[: encoder.dim], atol=2e-5)

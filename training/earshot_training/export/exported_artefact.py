@@ -9,10 +9,11 @@ from typing import Any
 import onnx
 import torch
 from onnx import numpy_helper
-from torch import Tensor
+from torch import Tensor, nn
 
 from earshot_training.config import EncoderConfig, FbankStatistics, parse_section
 from earshot_training.errors import UserError
+from earshot_training.export.convolutions_graph import NAME as CONVOLUTIONS
 from earshot_training.export.positions_graph import NAME as CONVOLUTION
 from earshot_training.export.positions_graph import kernel_of_spectrum
 from earshot_training.export.readme import CARD_FILE
@@ -22,6 +23,7 @@ from earshot_training.model.beats import Beats
 
 GRAPH_FILE = "encoder.fp32.onnx"
 GATE_SUM = GATE_OUTPUTS // 2
+NORM_EPS = nn.BatchNorm2d(1).eps
 
 
 def read_exported_artefact(folder: Path) -> Artefact:
@@ -29,8 +31,9 @@ def read_exported_artefact(folder: Path) -> Artefact:
 
     The graph holds the residual scale within layers, sums over the gate's outputs, hidden layers
     with columns to spare and wide position kernels as spectra; all is undone. A gate's sum is
-    shared evenly by its outputs: the same answers, though not the weights that were learnt. Buckets
-    that no distance falls into are zero. Tokenizers are not read.
+    shared evenly by its outputs, and batch norms, which the graph has within convolutions, do
+    nothing: the same answers, though not the weights that were learnt. Buckets that no distance
+    falls into are zero. Tokenizers are not read.
 
     Raises:
         UserError: no model folder, one that was not trained here, a graph of another network.
@@ -97,6 +100,8 @@ def _weight(model: Beats, name: str, constants: Mapping[str, Tensor]) -> Tensor 
         return _bucket_table(model, constants)
     if name == f"{CONVOLUTION}.weight":
         return _position_kernel(constants)
+    if name.startswith(f"{CONVOLUTIONS}."):
+        return _weight_of_convolutions(model, name, constants)
     if name not in constants:
         return None
     weight = constants[name]
@@ -122,6 +127,27 @@ def _position_kernel(constants: Mapping[str, Tensor]) -> Tensor | None:
     kernel = constants.get(f"{CONVOLUTION}.weight")
     # Older graphs convolve sequences, newer ones pictures of height 1.
     return kernel if kernel is None or kernel.ndim == 3 else kernel.squeeze(2)
+
+
+def _weight_of_convolutions(
+    model: Beats, name: str, constants: Mapping[str, Tensor]
+) -> Tensor | None:
+    """Undo the folding: kernels are the graph's, norms add its bias and are else the identity."""
+    layer, kind = name.rsplit(".", 1)
+    if not layer.endswith("_norm"):
+        kernel = constants.get(name)
+        if kernel is None:
+            return None
+        if layer.endswith(".shortcut"):
+            # All cells of a pool have the same weight, a share of the convolution's.
+            return kernel.sum(dim=(2, 3), keepdim=True)
+        return kernel.transpose(2, 3)
+    if kind == "bias":
+        return constants.get(f"{layer.removesuffix('_norm')}.bias")
+    identity = nn.BatchNorm2d(len(model.state_dict()[f"{layer}.weight"])).state_dict()
+    identity["running_var"] -= NORM_EPS
+    weight: Tensor = identity[kind]
+    return weight
 
 
 def _bucket_table(model: Beats, constants: Mapping[str, Tensor]) -> Tensor | None:

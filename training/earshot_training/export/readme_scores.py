@@ -119,9 +119,10 @@ def _probe_lines(probe: Record) -> list[str]:
     return [
         "",
         f"{probe['of'].capitalize()}, on the {scores['scored_clips']} clips of its own fold: "
-        f"linear probe {_share(scores['linear_accuracy'])}, vote of the {probe['neighbours']} "
-        f"nearest clips {_share(scores['knn_accuracy'])}, share of the {probe['retrieved']} "
-        f"nearest that are of the clip's class {_share(scores['retrieval_precision'])}.",
+        f"linear probe of its encoder's layers {_share(scores['linear_accuracy'])}; by its clip "
+        f"embedding, vote of the {probe['neighbours']} nearest clips "
+        f"{_share(scores['knn_accuracy'])}, share of the {probe['retrieved']} nearest that are of "
+        f"the clip's class {_share(scores['retrieval_precision'])}.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Frozen encoders of a cross-validation's taggers, each probed on the fold it had not heard."""
+"""A cross-validation's taggers, frozen, each probed on the fold it had not heard."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,7 +39,7 @@ def probe_taggers(
             }
         )
     return {
-        "of": "the frozen encoder of each fold's tagger, which has learnt the labels of the others",
+        "of": "each fold's tagger, frozen, which has learnt the labels of the others",
         "layers": config.layers,
         "neighbours": config.neighbours,
         "retrieved": config.retrieved,

@@ -16,7 +16,7 @@ from earshot_training.probe.cross_validation import ClassIds, choose_score_folds
 from earshot_training.probe.knn import score_knn
 from earshot_training.probe.linear import fit_linear_probe, score_best_layer, score_linear
 from earshot_training.probe.retrieval import precision_at
-from earshot_training.train.features import LayerVectors, extract_features
+from earshot_training.train.features import ClipVectors, extract_features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +59,12 @@ class ProbeResult(NamedTuple):
     """What the probes found; correctness is kept per scored clip, so that models can be paired."""
 
     linear_correct: npt.NDArray[np.bool_]  # (scored,), of S
-    knn_correct: npt.NDArray[np.bool_]  # (scored,), on the last layer
+    knn_correct: npt.NDArray[np.bool_]  # (scored,), on the clip embeddings
     layer_accuracy: tuple[float, ...]  # linear probe of each layer alone
     knn_layer_accuracy: tuple[float, ...]
     layer_weights: tuple[float, ...]  # of a weighted probe on all clips, what the layers are worth
     retrieval_precision: float  # of the scored clips, among all
-    clip_embeddings: npt.NDArray[np.float32]  # (clips, D), the last layer's means
+    clip_embeddings: npt.NDArray[np.float32]  # (clips, E)
     scored: npt.NDArray[np.int64]  # (scored,), indices of the scored clips
     score_folds: tuple[int, ...]
 
@@ -105,7 +105,7 @@ def usable_clips(clips: Sequence[Clip]) -> ProbeClips:
 def probe_encoder(
     model: Beats, probe_clips: ProbeClips, config: ProbeConfig, *, device: torch.device
 ) -> ProbeResult:
-    """Run every probe on a frozen encoder."""
+    """Run every probe on a frozen model."""
     vectors = extract_features(
         model,
         probe_clips.clips,
@@ -117,33 +117,34 @@ def probe_encoder(
 
 
 def probe_vectors(
-    vectors: LayerVectors, probe_clips: ProbeClips, config: ProbeConfig
+    vectors: ClipVectors, probe_clips: ProbeClips, config: ProbeConfig
 ) -> ProbeResult:
-    """Run every probe on the vectors of a frozen encoder (layers, clips, D)."""
+    """Run every probe on what a frozen model says of the clips."""
+    layers, embeddings = vectors
     _, class_names, class_ids, folds = probe_clips
     score_folds = choose_score_folds(folds, config.score_folds)
     score = score_linear if config.layers == "weighted" else score_best_layer
-    each_layer = [vectors[layer : layer + 1] for layer in range(len(vectors))]
+    each_layer = [layers[layer : layer + 1] for layer in range(len(layers))]
     knn = [
-        score_knn(layer[0], class_ids, folds, score_folds, neighbours=config.neighbours)
-        for layer in each_layer
+        score_knn(one, class_ids, folds, score_folds, neighbours=config.neighbours)
+        for one in (*layers, embeddings)
     ]
-    probe = fit_linear_probe(vectors, class_ids, num_classes=len(class_names), l2=config.l2)
+    probe = fit_linear_probe(layers, class_ids, num_classes=len(class_names), l2=config.l2)
     recordings = [f"{clip.source}/{clip.recording}" for clip in probe_clips.clips]
     scored = scored_clips(folds, score_folds)
     return ProbeResult(
-        linear_correct=score(vectors, class_ids, folds, score_folds, l2=config.l2),
+        linear_correct=score(layers, class_ids, folds, score_folds, l2=config.l2),
         knn_correct=knn[-1],
         layer_accuracy=tuple(
             float(score_linear(layer, class_ids, folds, score_folds, l2=config.l2).mean())
             for layer in each_layer
         ),
-        knn_layer_accuracy=tuple(float(correct.mean()) for correct in knn),
+        knn_layer_accuracy=tuple(float(correct.mean()) for correct in knn[:-1]),
         layer_weights=tuple(probe.layer_weights.tolist()),
         retrieval_precision=precision_at(
-            vectors[-1], class_ids, recordings, queries=scored, retrieved=config.retrieved
+            embeddings, class_ids, recordings, queries=scored, retrieved=config.retrieved
         ),
-        clip_embeddings=vectors[-1],
+        clip_embeddings=embeddings,
         scored=scored,
         score_folds=score_folds,
     )

@@ -35,14 +35,14 @@ def fit_head(
     """
     head = model.predictor
     assert head is not None
-    *_, embeddings = extract_features(
+    embeddings = extract_features(
         model,
         data.clips,
         batch_size=BATCH_SIZE,
         max_clip_seconds=max_clip_seconds,
         device=device,
         autocast=autocast,
-    )
+    ).embeddings
     trained = data.targets.trained
     weight, bias = fit_logistic(
         torch.from_numpy(embeddings),
