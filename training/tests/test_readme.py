@@ -127,7 +127,7 @@ def test_scores_stand_with_their_intervals_and_lists(folder: Path):
         ]
     probe = evaluation["cross_validation"]["probe"]["all"]
     assert f"on the {probe['scored_clips']} clips of its own fold" in text
-    assert f"linear probe {100 * probe['linear_accuracy']:.1f} %" in text
+    assert f"linear probe of its encoder's layers {100 * probe['linear_accuracy']:.1f} %" in text
     assert f"of the clip's class {100 * probe['retrieval_precision']:.1f} %." in text
     compared = (folder / "compared" / "table.md").read_text().split("\n\n", 1)[1]
     assert compared.strip() in text
@@ -190,6 +190,23 @@ def test_a_model_tuned_from_an_imported_one_says_both(folder: Path):
     text = section(readme_text(card), "How it was made")
     assert text.strip().startswith("Imported from `b.pt` (sha256 `5f`).\n\n| stage |")
     assert "| 2. fine-tuning on labels |" in text
+
+
+def test_convolutions_are_a_stage_before_the_one_they_are_joined_in(folder: Path):
+    card = card_of(folder)
+    of_second = card["training"]
+    alone = {**of_second, "objective": "convolutions", "steps": 7}
+    header = "| stage | steps | clips seen | hours heard | processor hours | code |"
+    for steps, last in ((0, "4. both joined"), (8, "4. fine-tuning on labels")):
+        both = {**of_second, "steps": steps, "convolutions": alone, "started_from": of_second}
+        text = section(readme_text({**card, "training": both}), "How it was made")
+        assert [row[:2] for row in cells(text, header)] == [
+            ["1. fine-tuning on labels", "8"],
+            ["2. fine-tuning on labels", "8"],
+            ["3. the convolutions, alone", "7"],
+            [last, str(steps)],
+        ]
+        assert text.count("earshot-train finetune") == 3
 
 
 def test_a_folder_without_a_card_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
