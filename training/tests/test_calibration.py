@@ -138,7 +138,22 @@ def test_pairs_that_a_threshold_parts_still_have_an_optimum():
     logits = torch.tensor([[-2.0, 1.0], [-1.0, 2.0]], dtype=torch.float64)
     fitted = fit_calibration(made(logits, logits > 0))
     assert 0 < fitted.scale < 10
-    assert fitted.shift == pytest.approx(0, abs=1e-9)
+    assert abs(fitted.shift) < 1
+
+
+def test_the_second_tag_weighs_a_tenth_of_the_first():
+    """Where the fit lies, the weighted errors of both tags are even."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(200, 2, generator=generator, dtype=torch.float64)
+    is_true = torch.rand(logits.shape, generator=generator) < torch.sigmoid(logits)
+    fitted = fit_calibration(made(logits, is_true))
+    scores = torch.sigmoid(fitted.scale * logits + fitted.shift)
+    trues, untrues = int(is_true.sum()), int((~is_true).sum())
+    errors = scores - torch.where(is_true, (trues + 1) / (trues + 2), 1 / (untrues + 2))
+    is_first = logits == logits.max(dim=1, keepdim=True).values
+    weights = torch.where(is_first, 1.0, 0.1)
+    assert float((weights * errors).sum()) == pytest.approx(0, abs=1e-6)
+    assert float((weights * errors * logits).sum()) == pytest.approx(0, abs=1e-6)
 
 
 def test_what_cannot_be_fitted_is_refused():

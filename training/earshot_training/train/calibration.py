@@ -20,10 +20,10 @@ from earshot_training.model.beats import Beats
 from earshot_training.train.calibration_metrics import JudgedClips
 from earshot_training.train.metrics import HIGHEST_THRESHOLD
 
-FITTED_TAGS = 2
-"""How many of a clip's highest labels are fitted. Among all pairs those that nobody is shown, with
-scores near 0, decide the fit, and the first tags are left too high or too low; by the first tag
-alone, low scores come out too high (training/docs/experiments.md has both)."""
+TAG_WEIGHTS = (1.0, 0.1)
+"""What a clip's highest and second highest label weigh in the fit. Among all pairs those that
+nobody is shown, with scores near 0, decide the fit, and the first tags are left too high or too
+low; by the first tag alone, low scores come out too high (training/docs/experiments.md)."""
 MAX_ROUNDS = 100
 SMALLEST_STEP = 1e-9
 
@@ -38,14 +38,15 @@ class Calibration(NamedTuple):
 def fit_calibration(judged: JudgedClips) -> Calibration:
     """Least binary cross-entropy over each clip's first tags of those known, by Newton's method.
 
-    Each pair weighs 1. Targets are Platt's, (n + 1) / (n + 2) and 1 / (n + 2) of n
+    Pairs weigh what `TAG_WEIGHTS` says. Targets are Platt's, (n + 1) / (n + 2) and 1 / (n + 2) of n
     true and n untrue pairs: without them pairs that some threshold parts would have no optimum.
 
     Raises:
         UserError: no known pair is true, or none is untrue; scores that fall where truth rises.
 
     """
-    is_fitted = _is_first(judged)
+    pair_weights = _pair_weights(judged)
+    is_fitted = pair_weights > 0
     logits, is_true = judged.logits[is_fitted], judged.is_true[is_fitted]
     trues, untrues = int(is_true.sum()), int((~is_true).sum())
     if not trues or not untrues:
@@ -54,7 +55,7 @@ def fit_calibration(judged: JudgedClips) -> Calibration:
             f"{trues} true and {untrues} untrue pairs"
         )
     targets = torch.where(is_true, (trues + 1) / (trues + 2), 1 / (untrues + 2)).double()
-    scale, shift = _minimise(logits, targets)
+    scale, shift = _minimise(logits, targets, pair_weights[is_fitted])
     if scale <= 0:
         raise UserError(f"expected scores that rise with the truth, got a scale of {scale:.3g}")
     return Calibration(scale, shift)
@@ -96,30 +97,37 @@ def calibrate_artefact(
         labels=tuple(_with_threshold(label, calibration) for label in artefact.labels),
         training={
             **artefact.training,
-            "calibration": {**calibration._asdict(), "fitted_tags": FITTED_TAGS, **record},
+            "calibration": {**calibration._asdict(), "tag_weights": TAG_WEIGHTS, **record},
         },
         evaluation=evaluation,
     )
 
 
-def _is_first(judged: JudgedClips) -> Tensor:
-    """(clips, labels) bool: the `FITTED_TAGS` highest of each clip's known labels."""
+def _pair_weights(judged: JudgedClips) -> Tensor:
+    """(clips, labels) float64: `TAG_WEIGHTS` at the highest of each clip's known labels, else 0."""
     ranked = judged.logits.masked_fill(~judged.is_known, -torch.inf)
-    first = ranked.topk(min(FITTED_TAGS, ranked.shape[1]), dim=1).indices
-    return torch.zeros_like(judged.is_known).scatter(1, first, True) & judged.is_known
+    first = ranked.topk(min(len(TAG_WEIGHTS), ranked.shape[1]), dim=1).indices
+    weights = torch.tensor(TAG_WEIGHTS, dtype=torch.float64)[: first.shape[1]]
+    placed = torch.zeros(ranked.shape, dtype=torch.float64)
+    return placed.scatter(1, first, weights.expand_as(first)) * judged.is_known
 
 
-def _minimise(logits: Tensor, targets: Tensor) -> tuple[float, float]:
+def _minimise(logits: Tensor, targets: Tensor, weights: Tensor) -> tuple[float, float]:
     """Newton steps, halved while they do not lead down; the loss is convex."""
     terms = torch.stack([logits, torch.ones_like(logits)], dim=1)
     parameters = torch.tensor([1.0, 0.0], dtype=torch.float64)
+
+    def loss(point: Tensor) -> float:
+        of_pairs = binary_cross_entropy_with_logits(terms @ point, targets, reduction="none")
+        return float(weights @ of_pairs)
+
     for _ in range(MAX_ROUNDS):
         scores = torch.sigmoid(terms @ parameters)
-        gradient = terms.T @ (scores - targets)
-        curvature = (terms * (scores * (1 - scores)).unsqueeze(1)).T @ terms
+        gradient = terms.T @ (weights * (scores - targets))
+        curvature = (terms * (weights * scores * (1 - scores)).unsqueeze(1)).T @ terms
         step = torch.linalg.pinv(curvature, hermitian=True) @ gradient
-        now = _loss(terms @ parameters, targets)
-        while _loss(terms @ (parameters - step), targets) > now and _is_large(step):
+        now = loss(parameters)
+        while loss(parameters - step) > now and _is_large(step):
             step = step / 2
         if not _is_large(step):
             break
@@ -130,10 +138,6 @@ def _minimise(logits: Tensor, targets: Tensor) -> tuple[float, float]:
 
 def _is_large(step: Tensor) -> bool:
     return float(step.abs().max()) > SMALLEST_STEP
-
-
-def _loss(logits: Tensor, targets: Tensor) -> float:
-    return float(binary_cross_entropy_with_logits(logits, targets, reduction="sum"))
 
 
 @torch.no_grad()
