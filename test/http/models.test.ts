@@ -129,7 +129,7 @@ test('requests to several models at once do not mix', async () => {
   expect(new Set(alone.map((reply) => JSON.stringify(reply))).size).toBe(jobs.length);
   expect(alone.map(({ model }) => model)).toEqual(jobs.map(([, model]) => model));
   const numValues = alone.flatMap(({ data }) => (data ? [data[0].embedding.length] : []));
-  expect(numValues).toEqual([192, 32, 16]);
+  expect(numValues).toEqual([448, 32, 16]);
 });
 
 test('the queue of one model is full, the others answer', async () => {
